@@ -1,0 +1,1 @@
+"""An hsm strategy: the source that will be done first."""

@@ -1,0 +1,1 @@
+"""Run the tasks of an hsm sweep on this machine."""

@@ -1,0 +1,1 @@
+"""An hsm strategy: sources at random, by their free slots."""

@@ -1,0 +1,1 @@
+"""An hsm strategy: every source in turn."""
