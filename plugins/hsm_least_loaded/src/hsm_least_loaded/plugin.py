@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import List
 
-from hsm_core.contract import StrategyType
 from hsm_core.hookspecs import hookimpl
+
+from hsm_core.contract import StrategyType
 
 from .strategy import LeastLoaded
 
@@ -15,4 +16,10 @@ __all__ = ["hsm_strategies"]
 @hookimpl
 def hsm_strategies() -> List[StrategyType]:
     """The one strategy of this package."""
-    return [StrategyType("least_loaded", LeastLoaded, summary="the source that will be done first, by load and measured speed")]
+    return [
+        StrategyType(
+            "least_loaded",
+            LeastLoaded,
+            summary="the source that will be done first, by load and measured speed",
+        )
+    ]

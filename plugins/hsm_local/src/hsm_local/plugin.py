@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping
 
-from hsm_core.contract import DiscoverRequest, Source, SourceSpec, SourceType
 from hsm_core.hookspecs import hookimpl
+
+from hsm_core.contract import DiscoverRequest, Source, SourceSpec, SourceType
 
 __all__ = ["DEFAULT_SLOTS", "OPTIONS_SCHEMA", "hsm_discover_sources", "hsm_source_types"]
 
 DEFAULT_SLOTS = 4
-"""How many tasks `--sources local` runs at once, whatever the machine: the same command means the same everywhere."""
+"""How many tasks `--sources local` runs at once, on any machine: one command means one thing everywhere."""
 
 OPTIONS_SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "properties": {
         "gpus": {
-            "description": "GPUs to give out, one task each: `auto` for all there are, a number, or a list of device ids.",
+            "description": "GPUs to give out: `auto` for all there are, a number, or a list of device ids.",
             "anyOf": [
                 {"const": "auto"},
                 {"type": "integer", "minimum": 0},

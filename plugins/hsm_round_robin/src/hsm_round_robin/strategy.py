@@ -20,7 +20,7 @@ class RoundRobin:
         self._last_turn: Dict[str, int] = {}
 
     def assign(self, tasks: Sequence[int], sources: Sequence[SourceView], limit: int) -> Sequence[Assignment]:
-        """As `hsm_core.contract.Strategy` has it; sources that never had a turn go first, in their own order."""
+        """As `hsm_core.contract.Strategy` has it; sources that never had a turn go first, in order."""
         room = {source.id: source.free for source in sources if source.free > 0}
         chosen: List[Assignment] = []
         for task in tasks[: max(limit, 0)]:
