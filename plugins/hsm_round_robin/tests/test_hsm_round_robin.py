@@ -49,7 +49,7 @@ def test_plugin_offers_it():
 
 @given(st.integers(1, 6), st.lists(st.integers(1, 7), min_size=1, max_size=20))
 def test_fair(count, calls):
-    """While every source has room, none is ever more than one task ahead of another, over any number of calls."""
+    """While every source has room, none is ever more than one task ahead of another, over many calls."""
     strategy, total = RoundRobin(0), Counter({f"test:{n}": 0 for n in range(count)})
     for size in calls:
         sources = [SourceView(f"test:{n}", 100, 100, 0) for n in range(count)]
