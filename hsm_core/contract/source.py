@@ -55,7 +55,7 @@ class SourceSpec:
 class SourceContext:
     """What the core gives a source when it opens it.
 
-    :param sweep_dir: the sweep's folder on this machine, absolute; the store owns it but for `tasks/` and `.hsm/runners/`.
+    :param sweep_dir: the sweep's folder on this machine, absolute.
     :param project_dir: the project's folder on this machine, absolute; tasks run in its counterpart on the source.
     :param env: environment of every task of the sweep, added to the source's own.
     :param setup: shell lines (modules, conda) whose resulting environment tasks get.
@@ -80,7 +80,8 @@ class Capabilities:
     """What a source can do. The core decides by these, never by a kind's name.
 
     :param slots: how many tasks it runs at once.
-    :param lookahead: it may be given tasks beyond its slots, which it starts as slots fall free.
+    :param lookahead: how many tasks beyond its slots it may be given, which it starts as slots fall free; None: as
+        many as keep it busy for the next moment, by its measured rate.
     :param push: it calls `wake` when a poll would bring news; the core then polls rarely by itself.
     :param poll_interval_s: how often a poll is worth making otherwise.
     :param outlives_host: its tasks survive a crash of this machine, so that intentions are synced to disk first.
@@ -89,7 +90,7 @@ class Capabilities:
     """
 
     slots: int
-    lookahead: bool = False
+    lookahead: Optional[int] = 0
     push: bool = False
     poll_interval_s: float = 1.0
     outlives_host: bool = True
@@ -169,6 +170,8 @@ class ObservationKind(str, enum.Enum):
     """It never started under this attempt number and now never can."""
     LOST = "lost"
     """It started, certainly runs no more, and left no exit record."""
+    REFUSED = "refused"
+    """It never started, and this source can never run it; the reason says why."""
     HELD = "held"
     UNKNOWN = "unknown"
 

@@ -1,17 +1,14 @@
 """The events of a sweep: what the journal holds, and all that its state is made from.
 
-An event is a plain JSON object (a dict, because a journal of a hundred thousand of them is read in a second) with `e`, its
-name, and `t`, Unix seconds by the controller's clock. `EVENTS` documents every name and field; builders below are the only
-places that make one.
+An event is a plain JSON object (a dict, because a journal of a hundred thousand of them is read in a second) with `e`,
+its name, and `t`, Unix seconds by the controller's clock. `EVENTS` documents every name and field.
 """
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, Mapping
 
-from ..contract import Attempt
-
-__all__ = ["EVENTS", "Event"]
+__all__ = ["EVENTS", "Event", "make"]
 
 Event = Dict[str, Any]
 
@@ -19,6 +16,7 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
     "created": {
         "": "The sweep was declared.",
         "sweep_id": "its id",
+        "uid": "eight random hexadecimal digits, part of every token of the sweep",
         "total": "number of tasks",
         "digest": "digest of the parameter space, to tell a changed sweep file from the one that was run",
         "retries": "how many failures of its program a task may have before it is failed",
@@ -32,6 +30,7 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "host": "where it runs",
         "pid": "its process id",
         "sources": "list of {id, slots}: what it may use",
+        "retries": "how many failures of its program a task may have from now on",
         "limit": "the most tasks that may run at once in all, or null",
         "keep_going": "never hold the sweep because everything fails",
     },
@@ -54,6 +53,7 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "tasks": "list of [index, attempt]",
         "acceptance": "rejected, retry or limit",
         "reason": "the source's words",
+        "not_before": "Unix seconds before which the source is not asked again, where it said retry or limit",
     },
     "started": {
         "": "A task's program runs.",
@@ -66,7 +66,9 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
     "ended": {
         "": "A task's program ended, and this is its exit record.",
         "task": "[index, attempt]",
-        "record": "the exit record",
+        "record": "the exit record, with `signature` (the last words of a program that failed, masked) added",
+        "collect": "true when its files have yet to come home",
+        "again": "where it waits for its next attempt: {charged (counts against its retries), reason, not_before}",
     },
     "collected": {"": "The files of an ended task are home.", "tasks": "list of [index, attempt]"},
     "withdrawn": {
@@ -78,13 +80,12 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "": "The attempt started, certainly runs no more, and left no exit record.",
         "task": "[index, attempt]",
         "reason": "the evidence",
+        "again": "true when it goes back to wait for its next attempt, which charges nothing",
     },
-    "requeued": {
-        "": "A task that ended badly, or was lost, goes back to wait for its next attempt.",
-        "task": "[index, attempt] that is over",
-        "charged": "true when the failure counts against its retries",
-        "reason": "why",
-        "not_before": "Unix seconds before which it is not tried again, where there is a back-off",
+    "unplaceable": {
+        "": "No source of the sweep can ever run this task; it is failed without having run.",
+        "task": "[index, attempt]",
+        "reason": "what the sources said",
     },
     "observed": {
         "": "The backend's word about a task, which decides nothing (held by the administrator, state unknown).",
@@ -92,8 +93,15 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "kind": "queued, held or unknown",
         "reason": "the backend's own word",
     },
-    "cancelling": {"": "A person asked to end tasks.", "tasks": "list of indices, or null for the whole sweep"},
-    "cancelled": {"": "Tasks that were never started were cancelled.", "tasks": "list of indices, or null for all that wait"},
+    "cancelling": {
+        "": "A person asked to end tasks: those that wait are cancelled by this, those in flight when seen to end.",
+        "tasks": "list of indices, or null for the whole sweep",
+    },
+    "restored": {
+        "": "Tasks that had ended wait again (`hsm complete`); their next attempts have higher numbers.",
+        "states": "list of final states whose tasks come back",
+        "reason": "the option that asked for it",
+    },
     "source": {
         "": "A source's health changed.",
         "source": "source id",
@@ -111,117 +119,6 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def created(t: float, **fields: Any) -> Event:
-    """See EVENTS["created"]."""
-    return {"e": "created", "t": t, **fields}
-
-
-def opened(t: float, **fields: Any) -> Event:
-    """See EVENTS["opened"]."""
-    return {"e": "opened", "t": t, **fields}
-
-
-def assigned(t: float, source: str, token: str, tasks: Sequence[Attempt]) -> Event:
-    """See EVENTS["assigned"]."""
-    return {"e": "assigned", "t": t, "source": source, "token": token, "tasks": [list(task) for task in tasks]}
-
-
-def accepted(
-    t: float,
-    source: str,
-    tasks: Sequence[Attempt],
-    handle: Optional[Mapping[str, Any]] = None,
-    handles: Optional[List[Mapping[str, Any]]] = None,
-) -> Event:
-    """See EVENTS["accepted"]."""
-    event: Event = {"e": "accepted", "t": t, "source": source, "tasks": [list(task) for task in tasks]}
-    if handles is not None:
-        event["handles"] = handles
-    else:
-        event["handle"] = handle
-    return event
-
-
-def refused(t: float, source: str, tasks: Sequence[Attempt], acceptance: str, reason: str) -> Event:
-    """See EVENTS["refused"]."""
-    return {
-        "e": "refused",
-        "t": t,
-        "source": source,
-        "tasks": [list(task) for task in tasks],
-        "acceptance": acceptance,
-        "reason": reason,
-    }
-
-
-def started(t: float, task: Attempt, facts: Mapping[str, Any]) -> Event:
-    """See EVENTS["started"]."""
-    return {"e": "started", "t": t, "task": list(task), **facts}
-
-
-def ended(t: float, task: Attempt, record: Mapping[str, Any]) -> Event:
-    """See EVENTS["ended"]."""
-    return {"e": "ended", "t": t, "task": list(task), "record": record}
-
-
-def collected(t: float, tasks: Sequence[Attempt]) -> Event:
-    """See EVENTS["collected"]."""
-    return {"e": "collected", "t": t, "tasks": [list(task) for task in tasks]}
-
-
-def withdrawn(t: float, task: Attempt, reason: str) -> Event:
-    """See EVENTS["withdrawn"]."""
-    return {"e": "withdrawn", "t": t, "task": list(task), "reason": reason}
-
-
-def lost(t: float, task: Attempt, reason: str) -> Event:
-    """See EVENTS["lost"]."""
-    return {"e": "lost", "t": t, "task": list(task), "reason": reason}
-
-
-def requeued(t: float, task: Attempt, charged: bool, reason: str, not_before: Optional[float] = None) -> Event:
-    """See EVENTS["requeued"]."""
-    event: Event = {"e": "requeued", "t": t, "task": list(task), "charged": charged, "reason": reason}
-    if not_before is not None:
-        event["not_before"] = not_before
-    return event
-
-
-def observed(t: float, task: Attempt, kind: str, reason: str) -> Event:
-    """See EVENTS["observed"]."""
-    return {"e": "observed", "t": t, "task": list(task), "kind": kind, "reason": reason}
-
-
-def cancelling(t: float, tasks: Optional[Sequence[int]]) -> Event:
-    """See EVENTS["cancelling"]."""
-    return {"e": "cancelling", "t": t, "tasks": None if tasks is None else list(tasks)}
-
-
-def cancelled(t: float, tasks: Optional[Sequence[int]]) -> Event:
-    """See EVENTS["cancelled"]."""
-    return {"e": "cancelled", "t": t, "tasks": None if tasks is None else list(tasks)}
-
-
-def source(t: float, source: str, health: str, reason: str) -> Event:
-    """See EVENTS["source"]."""
-    return {"e": "source", "t": t, "source": source, "health": health, "reason": reason}
-
-
-def held(t: float, reason: str) -> Event:
-    """See EVENTS["held"]."""
-    return {"e": "held", "t": t, "reason": reason}
-
-
-def released(t: float, reason: str) -> Event:
-    """See EVENTS["released"]."""
-    return {"e": "released", "t": t, "reason": reason}
-
-
-def note(t: float, text: str) -> Event:
-    """See EVENTS["note"]."""
-    return {"e": "note", "t": t, "text": text}
-
-
-def closed(t: float, state: str, reason: str) -> Event:
-    """See EVENTS["closed"]."""
-    return {"e": "closed", "t": t, "state": state, "reason": reason}
+def make(name: str, t: float, **fields: Any) -> Event:
+    """An event by its name; `fields` are those that EVENTS lists for it."""
+    return {"e": name, "t": t, **fields}

@@ -1,0 +1,124 @@
+"""From what sources say to events: the rules of evidence, of retries and of lost tasks. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ..contract import Acceptance, Attempt, Handle, Observation, ObservationKind, SubmitResult, TaskState
+from .events import Event, make
+from .reduce import signature_of, verdict_of
+from .state import IN_FLIGHT, LiveTask, SweepState
+
+__all__ = ["MAX_LOST", "interpret_answers", "interpret_found", "interpret_observation"]
+
+MAX_LOST = 3
+"""A task whose attempts vanished this often without an exit record is lost for good."""
+
+_BACK_OFF_S = 5.0
+"""How long a source is left alone after it said `retry` or `limit`."""
+
+
+def interpret_answers(
+    source: str, asked: Sequence[Attempt], result: SubmitResult, now: float
+) -> Tuple[List[Event], List[Attempt]]:
+    """Events for a source's answers, and the attempts that may or may not have been taken: `find` decides those."""
+    open_questions = dict.fromkeys(asked)
+    taken: List[Attempt] = []
+    handles: List[Handle] = []
+    refusals: Dict[Tuple[Acceptance, str], List[Attempt]] = {}
+    for attempt, acceptance, handle, reason in result.answers:
+        if attempt not in open_questions or acceptance is Acceptance.INDETERMINATE:
+            continue
+        del open_questions[attempt]
+        if acceptance is Acceptance.ACCEPTED:
+            taken.append(attempt)
+            handles.append(handle or {})
+        else:
+            refusals.setdefault((acceptance, reason), []).append(attempt)
+    events = _accepted(source, taken, handles, now)
+    for (acceptance, reason), tasks in refusals.items():
+        events.append(_refused(source, tasks, acceptance, reason, now))
+    return events, list(open_questions)
+
+
+def interpret_found(source: str, asked: Sequence[Attempt], found: Mapping[Attempt, Handle], now: float) -> List[Event]:
+    """Events for what `find` found: what is not there was never taken, and waits again."""
+    taken = [attempt for attempt in asked if attempt in found]
+    missing = [attempt for attempt in asked if attempt not in found]
+    events = _accepted(source, taken, [found[attempt] for attempt in taken], now)
+    if missing:
+        events.append(_refused(source, missing, Acceptance.RETRY, "the submission never reached the source", now))
+    return events
+
+
+def interpret_observation(
+    state: SweepState, source: str, seen: Observation, now: float, collect: bool
+) -> Optional[Event]:
+    """The event for something seen of an attempt, or None when it is no news.
+
+    :param collect: the files of an ended task have yet to come home.
+    """
+    index, attempt = seen.attempt
+    task = state.live.get(index)
+    if task is None or task.attempt != attempt or task.source != source or task.state not in IN_FLIGHT:
+        return None
+    if task.state is TaskState.COLLECTING:
+        return None
+    kind = seen.kind
+    if kind is ObservationKind.ENDED:
+        return _ended(state, task, seen, now, collect)
+    if kind is ObservationKind.STARTED:
+        if task.state is TaskState.RUNNING:
+            return None
+        return make("started", now, task=seen.attempt, **(seen.record or {}))
+    if kind is ObservationKind.WITHDRAWN:
+        return make("withdrawn", now, task=seen.attempt, reason=seen.reason)
+    if kind is ObservationKind.LOST:
+        again = task.lost + 1 < MAX_LOST and not task.cancelling
+        return make("lost", now, task=seen.attempt, reason=seen.reason, **({"again": True} if again else {}))
+    if kind is ObservationKind.REFUSED:
+        return _refused(source, [seen.attempt], Acceptance.REJECTED, seen.reason, now)
+    if task.observed == (seen.reason or kind.value):
+        return None
+    return make("observed", now, task=seen.attempt, kind=kind.value, reason=seen.reason)
+
+
+def _ended(state: SweepState, task: LiveTask, seen: Observation, now: float, collect: bool) -> Event:
+    """The verdict is the exit record's; whether there is a next attempt is decided here and journalled with it."""
+    record = seen.record or {"state": "failed", "reason": "the exit record is empty"}
+    event = make("ended", now, task=seen.attempt, record=record)
+    if collect:
+        event["collect"] = True
+    again = _again(state, task, record)
+    if again is not None:
+        event["again"] = again
+    return event
+
+
+def _again(state: SweepState, task: LiveTask, record: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
+    if task.cancelling:
+        return None
+    word = record.get("state")
+    if word == "preempted":
+        return {"charged": False, "reason": "preempted"}
+    verdict = verdict_of(record)
+    if verdict is TaskState.CANCELLED:
+        return {"charged": False, "reason": "ended when its controller was interrupted"}
+    if verdict in (TaskState.FAILED, TaskState.TIMEOUT) and task.charged < state.retries:
+        return {"charged": True, "reason": signature_of(record)}
+    return None
+
+
+def _accepted(source: str, tasks: List[Attempt], handles: List[Handle], now: float) -> List[Event]:
+    if not tasks:
+        return []
+    if all(handle == handles[0] for handle in handles):
+        return [make("accepted", now, source=source, tasks=tasks, handle=handles[0])]
+    return [make("accepted", now, source=source, tasks=tasks, handles=handles)]
+
+
+def _refused(source: str, tasks: List[Attempt], acceptance: Acceptance, reason: str, now: float) -> Event:
+    event = make("refused", now, source=source, tasks=tasks, acceptance=acceptance.value, reason=reason)
+    if acceptance is not Acceptance.REJECTED:
+        event["not_before"] = now + _BACK_OFF_S
+    return event
