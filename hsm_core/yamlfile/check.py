@@ -6,10 +6,10 @@ A schema may say `"x-expects": "a duration such as 90, 90m or 2h30m"` beside any
 from __future__ import annotations
 
 import difflib
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Protocol, Sequence
 
 from ..errors import ConfigError
-from .document import Document, Path, Problem
+from .document import Mark, Path, Problem
 
 __all__ = ["check", "raise_problems", "suggest"]
 
@@ -24,20 +24,39 @@ _KINDS = {
 }
 
 
-def check(document: Document, schema: Mapping[str, Any], path: Path = ()) -> List[Problem]:
-    """Hold a document, or the part of it at `path`, against a JSON schema.
+class Checkable(Protocol):
+    """What can be checked: a `Document`, or several that are read as one."""
 
+    @property
+    def data(self) -> Dict[str, Any]:
+        """The plain data."""
+
+    def mark(self, path: Path = ()) -> Mark:
+        """Where a value begins."""
+
+    def key_mark(self, path: Path = ()) -> Mark:
+        """Where a value's key is."""
+
+
+def check(document: Checkable, schema: Mapping[str, Any], path: Path = (), ignore: Sequence[str] = ()) -> List[Problem]:
+    """Hold a document, or the part of it at `path`, against a JSON schema (draft 7).
+
+    :param ignore: keys of that part which the schema is not shown.
     :returns: every problem, in the order of the file; empty when all is well.
     """
     data: Any = document.data
     for step in path:
         data = data[step]
+    if ignore:
+        data = {key: value for key, value in data.items() if key not in ignore}
     from jsonschema import Draft7Validator
 
     found: List[Problem] = []
     for error in Draft7Validator(schema).iter_errors(data):
         found.extend(_problems(document, [*path, *error.absolute_path], error))
-    return sorted(found, key=lambda problem: (problem.mark.line, problem.mark.column, problem.message))
+    # One value may break two rules that read the same to a person.
+    unique = dict.fromkeys(found)
+    return sorted(unique, key=lambda problem: (problem.mark.line, problem.mark.column, problem.message))
 
 
 def raise_problems(problems: Sequence[Problem]) -> None:
@@ -64,7 +83,7 @@ def suggest(word: str, known: Iterable[str]) -> Optional[str]:
     return f"known here: {', '.join(words)}" if words else None
 
 
-def _problems(document: Document, path: Path, error: Any) -> Iterator[Problem]:
+def _problems(document: Checkable, path: Path, error: Any) -> Iterator[Problem]:
     where = dotted(path)
     schema: Dict[str, Any] = error.schema if isinstance(error.schema, dict) else {}
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
@@ -84,7 +103,12 @@ def _problems(document: Document, path: Path, error: Any) -> Iterator[Problem]:
     subject = where or "the file"
     mark = document.mark(path)
     expects = schema.get("x-expects")
-    if expects:
+    if "propertyNames" in error.absolute_schema_path:
+        name = error.instance
+        inside = f" in {where}" if where else ""
+        message = f"the name {shown(name)}{inside} must be {expects or error.message}"
+        yield Problem(message, document.key_mark([*path, name]))
+    elif expects:
         yield Problem(f"{subject} must be {expects}, not {shown(error.instance)}", mark)
     elif error.validator == "enum":
         hint = suggest(error.instance, schema["enum"]) if isinstance(error.instance, str) else None

@@ -1,0 +1,169 @@
+"""The configuration as values: frozen, complete with defaults, in units a program computes with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Mapping, Optional, Tuple
+
+from ..contract import SourceSpec, TaskResources
+from .schema import SCHEMA
+from .units import parse_duration, parse_memory
+
+__all__ = [
+    "ComputeConfig",
+    "HsmConfig",
+    "ProjectConfig",
+    "SourceConfig",
+    "SshConfig",
+    "default_of",
+    "read_config",
+    "read_resources",
+]
+
+
+@dataclass(frozen=True)
+class ProjectConfig:
+    """The program that is swept. `script` is None when the configuration names none."""
+
+    name: str
+    script: Optional[str]
+    python: str
+    conda_env: Optional[str]
+    command: Tuple[str, ...]
+    arg_style: str
+    env: Mapping[str, str]
+    setup: Tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ComputeConfig:
+    """How sweeps are run; times in seconds."""
+
+    health_check_interval_s: float
+    result_collection_interval_s: float
+    strategy: str
+    parallel_limit: Optional[int]
+    retries: int
+    timeout_s: Optional[float]
+    hold_after: int
+    grace_s: float
+
+
+@dataclass(frozen=True)
+class SshConfig:
+    """Connections to every `ssh` source; times in seconds."""
+
+    compression: bool
+    connect_timeout_s: float
+    keepalive_interval_s: float
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """A source that `hsm_config.yaml` names.
+
+    :param host: the machine, None where the name says it.
+    :param project: the project's folder there, None where it is the same as here.
+    :param options: the options of the kind's plugin.
+    """
+
+    name: str
+    kind: str
+    slots: Optional[int] = None
+    host: Optional[str] = None
+    project: Optional[str] = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def spec(self) -> SourceSpec:
+        """The same for the contract: `host` and `project`, where given, are among the options."""
+        options = dict(self.options)
+        for key, value in (("host", self.host), ("project", self.project)):
+            if value is not None:
+                options[key] = value
+        return SourceSpec(self.kind, self.name, self.slots, options)
+
+
+@dataclass(frozen=True)
+class HsmConfig:
+    """Everything `hsm_config.yaml` says, and the defaults for what it leaves out."""
+
+    project: ProjectConfig
+    compute: ComputeConfig
+    ssh: SshConfig
+    resources: TaskResources
+    sources: Mapping[str, SourceConfig]
+
+
+def default_of(section: str, key: str) -> Any:
+    """The default of a key, as one would write it; None where it has none."""
+    return SCHEMA["properties"][section]["properties"][key].get("default")
+
+
+def read_config(data: Mapping[str, Any], folder_name: str) -> HsmConfig:
+    """Values from data that was checked against the schema.
+
+    :param folder_name: the name of the project where none is given.
+    """
+
+    def get(section: str, key: str) -> Any:
+        given = data.get(section, {})
+        return given[key] if key in given else default_of(section, key)
+
+    def seconds(section: str, key: str) -> float:
+        return parse_duration(get(section, key))
+
+    timeout = get("compute", "timeout")
+    return HsmConfig(
+        project=ProjectConfig(
+            name=data.get("project", {}).get("name", folder_name),
+            script=get("project", "script"),
+            python=get("project", "python"),
+            conda_env=get("project", "conda_env"),
+            command=tuple(get("project", "command")),
+            arg_style=get("project", "arg_style"),
+            env={name: str(value) for name, value in get("project", "env").items()},
+            setup=tuple(get("project", "setup")),
+        ),
+        compute=ComputeConfig(
+            health_check_interval_s=seconds("compute", "health_check_interval"),
+            result_collection_interval_s=seconds("compute", "result_collection_interval"),
+            strategy=get("compute", "strategy"),
+            parallel_limit=get("compute", "parallel_limit"),
+            retries=get("compute", "retries"),
+            timeout_s=None if timeout is None else parse_duration(timeout),
+            hold_after=get("compute", "hold_after"),
+            grace_s=seconds("compute", "grace"),
+        ),
+        ssh=SshConfig(
+            compression=get("ssh", "compression"),
+            connect_timeout_s=seconds("ssh", "connect_timeout"),
+            keepalive_interval_s=seconds("ssh", "keepalive_interval"),
+        ),
+        resources=read_resources(data.get("resources", {})),
+        sources={name: _read_source(name, entry) for name, entry in data.get("sources", {}).items()},
+    )
+
+
+def read_resources(data: Mapping[str, Any], base: Optional[TaskResources] = None) -> TaskResources:
+    """A checked `resources` section as a value; what it leaves out is taken from `base`."""
+    base = base or TaskResources()
+    memory = data.get("memory")
+    walltime = data.get("walltime")
+    return TaskResources(
+        cpus=data.get("cpus", base.cpus),
+        memory_mb=parse_memory(memory) if memory is not None else None if "memory" in data else base.memory_mb,
+        gpus=data.get("gpus", base.gpus),
+        gpu_type=data.get("gpu_type", base.gpu_type),
+        walltime_s=parse_duration(walltime)
+        if walltime is not None
+        else None
+        if "walltime" in data
+        else base.walltime_s,
+        native=tuple(data.get("native", base.native)),
+    )
+
+
+def _read_source(name: str, entry: Mapping[str, Any]) -> SourceConfig:
+    known = {key: entry.get(key) for key in ("slots", "host", "project")}
+    options = {key: value for key, value in entry.items() if key != "kind" and key not in known}
+    return SourceConfig(name=name, kind=entry["kind"], options=options, **known)
