@@ -140,7 +140,6 @@ def _settle(state: SweepState, index: int, task: LiveTask, event: Event) -> None
 
 
 def _count_end(state: SweepState, task: LiveTask, event: Event, verdict: TaskState) -> None:
-    assert task.source is not None
     source = state.sources[task.source]
     t = event["t"]
     source.ended += 1

@@ -42,8 +42,8 @@ class LiveTask:
         """Failures of its program so far."""
         self.lost = 0
         """Attempts that were lost so far."""
-        self.source: Optional[str] = None
-        self.token: Optional[str] = None
+        self.source = ""
+        self.token = ""
         self.handle: Optional[Handle] = None
         self.facts: Mapping[str, Any] = {}
         """Of the start (pid, slot, host, at), or the exit record while it is collected."""
@@ -178,7 +178,7 @@ class SweepState:
         return TaskState.CANCELLED if self.rest_cancelled else TaskState.PENDING
 
     def sweep_state(self) -> str:
-        """`running`, `held`, `cancelled`, `completed`, `completed_with_failures`; `interrupted` once a controller let go.
+        """`running`, `held`, `cancelled`, `completed`, `completed_with_failures`, `interrupted`.
 
         A controller that was killed could not say so: `running` needs a look at the lease as well.
         """
@@ -237,16 +237,16 @@ class SweepState:
         task.state = new
         if old is TaskState.PENDING:
             self.waiting.pop(index, None)
-        if task.source is not None:
+        if task.source:
             source = self.sources[task.source]
             source.in_flight += (new in IN_FLIGHT) - (old in IN_FLIGHT)
             source.running += (new is TaskState.RUNNING) - (old is TaskState.RUNNING)
-        if task.token is not None and new is not TaskState.ASSIGNED:
+        if task.token and new is not TaskState.ASSIGNED:
             self.answered(task.token, index)
-            task.token = None
+            task.token = ""
         if new is TaskState.PENDING:
             self.waiting[index] = None
-            task.source = None
+            task.source = ""
             task.handle = None
 
     def answered(self, token: str, index: int) -> None:
@@ -259,7 +259,7 @@ class SweepState:
 
     def finish(self, index: int, task: LiveTask, new: TaskState, record: Mapping[str, Any]) -> None:
         """A task has ended for good: keep its outcome, forget the rest."""
-        number = self.sources[task.source].number if task.source is not None else -1
+        number = self.sources[task.source].number if task.source else -1
         self.enter(index, task, new)
         code = record.get("exit_code")
         if code is None and record.get("signal") is not None:
