@@ -61,6 +61,8 @@ class SourceContext:
     :param setup: shell lines (modules, conda) whose resulting environment tasks get.
     :param wake: a source that learns of news by itself calls this, from any thread; the core then polls it soon.
     :param say: takes a line for a person, which goes to the source's log.
+    :param task_name: task index -> the name of its folder.
+    :param grace_s: seconds between TERM and KILL when a task has to end.
     :param takeover: a person vouched that hosts which cannot be asked are dead.
     """
 
@@ -72,6 +74,8 @@ class SourceContext:
     setup: Tuple[str, ...] = ()
     wake: Callable[[], None] = lambda: None
     say: Callable[[str], None] = lambda line: None
+    task_name: Callable[[int], str] = str
+    grace_s: float = 10.0
     takeover: bool = False
 
 
@@ -195,11 +199,13 @@ class PollResult:
 
     :param complete: everything was seen, so that a task which is not among the observations is not there.
     :param garbage: lines that made no sense; reported, never fatal.
+    :param health: how the source is, when that has changed.
     """
 
     observations: Sequence[Observation]
     complete: bool = True
     garbage: Sequence[str] = ()
+    health: Optional[HealthReport] = None
 
 
 class Source(Protocol):
