@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 FILE_NAME = "hsm_config.yaml"
+_SECTIONS = frozenset(SCHEMA["properties"])
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,9 @@ def read_layers(project_dir: Path, user: Optional[Path] = None) -> Layers:
     documents = tuple(load(path) for path in candidates if path.is_file())
     data: Dict[str, Any] = {}
     for document in reversed(documents):
-        data = _merged(data, document.data)
+        # A section all of whose lines are commented out is as good as absent.
+        said = {key: value for key, value in document.data.items() if value is not None or key not in _SECTIONS}
+        data = _merged(data, said)
     return Layers(documents, data)
 
 

@@ -113,6 +113,7 @@ def read_config(data: Mapping[str, Any], folder_name: str) -> HsmConfig:
         return parse_duration(get(section, key))
 
     timeout = get("compute", "timeout")
+    limit = get("compute", "parallel_limit")
     return HsmConfig(
         project=ProjectConfig(
             name=data.get("project", {}).get("name", folder_name),
@@ -128,10 +129,10 @@ def read_config(data: Mapping[str, Any], folder_name: str) -> HsmConfig:
             health_check_interval_s=seconds("compute", "health_check_interval"),
             result_collection_interval_s=seconds("compute", "result_collection_interval"),
             strategy=get("compute", "strategy"),
-            parallel_limit=get("compute", "parallel_limit"),
-            retries=get("compute", "retries"),
+            parallel_limit=None if limit is None else int(limit),
+            retries=int(get("compute", "retries")),
             timeout_s=None if timeout is None else parse_duration(timeout),
-            hold_after=get("compute", "hold_after"),
+            hold_after=int(get("compute", "hold_after")),
             grace_s=seconds("compute", "grace"),
         ),
         ssh=SshConfig(

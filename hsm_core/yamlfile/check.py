@@ -9,6 +9,7 @@ import difflib
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Protocol, Sequence
 
 from ..errors import ConfigError
+from .accepts import accepts
 from .document import Mark, Path, Problem
 
 __all__ = ["check", "raise_problems", "suggest"]
@@ -49,6 +50,8 @@ def check(document: Checkable, schema: Mapping[str, Any], path: Path = (), ignor
         data = data[step]
     if ignore:
         data = {key: value for key, value in data.items() if key not in ignore}
+    if accepts(schema, data):
+        return []
     from jsonschema import Draft7Validator
 
     found: List[Problem] = []
@@ -74,13 +77,15 @@ def raise_problems(problems: Sequence[Problem]) -> None:
     raise ConfigError(str(problems[0]), hint)
 
 
-def suggest(word: str, known: Iterable[str]) -> Optional[str]:
-    """A hint that names the known word nearest to a misspelt one, or else all of them."""
+def suggest(word: str, known: Iterable[str], otherwise: Optional[str] = None) -> Optional[str]:
+    """A hint that names the known word nearest to a misspelt one; `otherwise`, or all of them, when none is near."""
     words = sorted(known)
     near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     if near:
         return f"did you mean {near[0]!r}?"
-    return f"known here: {', '.join(words)}" if words else None
+    if otherwise is None and words:
+        return f"known here: {', '.join(words)}"
+    return otherwise
 
 
 def _problems(document: Checkable, path: Path, error: Any) -> Iterator[Problem]:
