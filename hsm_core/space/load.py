@@ -1,0 +1,156 @@
+"""`sweep_config.yaml`: from a document with places to a space, and the few things a sweep says besides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, List, Mapping, Optional, Tuple
+
+from ..yamlfile import Document, Problem, check, raise_problems
+from ..yamlfile.check import shown, suggest
+from .conditions import ConditionError, Predicate, equals, parse
+from .joint import Condition, UndecidedError
+from .reader import Path, Reader
+from .sections import SECTIONS
+from .space import Space
+
+__all__ = ["SweepFile", "check_space", "load_space"]
+
+_CONDITIONS = ("where", "exclude")
+_KEYS = (*SECTIONS, *_CONDITIONS, "command", "resources", "metadata")
+
+
+@dataclass(frozen=True)
+class SweepFile:
+    """What a sweep file says.
+
+    :param metadata: description, tags and whatever else its writer wants to remember.
+    :param command: replaces `project.command` for this sweep; None leaves it.
+    :param resources: the `resources` section as written and checked; `config.read_resources(resources, base)` lays it
+        over the project's.
+    :param warnings: what its writer may not have meant, each with its place.
+    """
+
+    space: Space
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    command: Optional[Tuple[str, ...]] = None
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Tuple[Problem, ...] = ()
+
+
+def load_space(document: Document) -> SweepFile:
+    """The sweep that a document describes.
+
+    :raises ConfigError: naming the first thing that is wrong, with line and column.
+    """
+    sweep, problems = _read(document)
+    raise_problems(problems)
+    assert sweep is not None, "a sweep file without problems has a space"
+    return sweep
+
+
+def check_space(document: Document) -> List[Problem]:
+    """Everything that is wrong with a sweep file, in the order of the file; empty when it can be run."""
+    return _read(document)[1]
+
+
+def _read(document: Document) -> Tuple[Optional[SweepFile], List[Problem]]:
+    reader = Reader(document)
+    data = document.data
+    reader.only_keys(data, _KEYS, ())
+    for section, value in data.items():
+        if section in SECTIONS:
+            SECTIONS[section](reader, value, (section,))
+    if not any(section in SECTIONS for section in data):
+        reader.problem("no parameters are declared", (), "add a `grid:` with lists of values")
+    conditions, texts = _conditions(reader)
+    reader.problems.extend(_check_rest(document))
+    space = _build(reader, conditions, texts) if not reader.problems else None
+    problems = sorted(reader.problems, key=lambda problem: (problem.mark.line, problem.mark.column))
+    if space is None:
+        return None, problems
+    command = data.get("command")
+    sweep = SweepFile(
+        space=space,
+        metadata=data.get("metadata") or {},
+        command=None if command is None else tuple(command),
+        resources=data.get("resources") or {},
+        warnings=_merged(document.warnings, reader.warnings),
+    )
+    return sweep, problems
+
+
+def _conditions(reader: Reader) -> Tuple[List[Condition], List[Any]]:
+    """Conditions, and what decides them as JSON."""
+    conditions: List[Condition] = []
+    texts: List[Any] = []
+    for section in _CONDITIONS:
+        given = reader.document.data.get(section)
+        if given is None:
+            continue
+        several = isinstance(given, list)
+        for number, item in enumerate(given if several else [given]):
+            path: Path = (section, number) if several else (section,)
+            predicate = _predicate(reader, section, item, path)
+            if predicate is not None:
+                conditions.append(Condition(predicate, section == "where", reader.document.mark(path)))
+                texts.append([section, item])
+    return conditions, texts
+
+
+def _predicate(reader: Reader, section: str, item: Any, path: Path) -> Optional[Predicate]:
+    if isinstance(item, dict) and section == "exclude":
+        expected = {}
+        for entry in reader.entries(item, path):
+            if entry.name not in reader.declared:
+                hint = suggest(entry.name, reader.declared)
+                reader.problem(f"there is no parameter {entry.name!r}", entry.path, hint, key=True)
+            expected[entry.name] = entry.value
+        return equals(expected) if expected.keys() <= reader.declared.keys() else None
+    if not isinstance(item, str):
+        kinds = "an expression, or a mapping of parameters to values" if section == "exclude" else "an expression"
+        reader.problem(f"a condition of {section} is {kinds}, not {shown(item)}", path, 'write "lr < 0.1"')
+        return None
+    try:
+        return parse(item, reader.declared)
+    except ConditionError as error:
+        reader.problem(f"{section}: {error.message}", path, error.hint)
+        return None
+
+
+def _build(reader: Reader, conditions: List[Condition], texts: List[Any]) -> Optional[Space]:
+    try:
+        space = Space(reader.axes, conditions, texts)
+    except ConditionError as error:
+        reader.problems.append(Problem(error.message, conditions[0].mark, error.hint))
+        return None
+    except UndecidedError as error:
+        reader.problems.append(Problem(error.reason.message, error.mark, error.reason.hint))
+        return None
+    for condition in conditions:
+        if not condition.removed:
+            message = "this condition rules nothing out" if condition.keep else "this condition excludes nothing"
+            reader.warnings.append(Problem(message, condition.mark))
+    return space
+
+
+def _check_rest(document: Document) -> List[Problem]:
+    """The sections that are no axes; jsonschema is loaded only for a file that has one of them."""
+    problems: List[Problem] = []
+    data = document.data
+    if data.get("metadata") is not None and not isinstance(data["metadata"], dict):
+        message = f"metadata must be a mapping, not {shown(data['metadata'])}"
+        problems.append(Problem(message, document.mark(("metadata",)), "write `description: …` below it"))
+    if data.get("command") is not None or data.get("resources") is not None:
+        from ..config.schema import RESOURCES, SCHEMA
+
+        command = SCHEMA["properties"]["project"]["properties"]["command"]
+        for section, schema in (("command", command), ("resources", RESOURCES)):
+            if data.get(section) is not None:
+                problems.extend(check(document, schema, (section,)))
+    return problems
+
+
+def _merged(first: Tuple[Problem, ...], second: List[Problem]) -> Tuple[Problem, ...]:
+    """Both, in the order of the file; of two at one place the first."""
+    by_place = {problem.mark: problem for problem in reversed([*first, *second])}
+    return tuple(sorted(by_place.values(), key=lambda problem: (problem.mark.line, problem.mark.column)))
