@@ -166,9 +166,10 @@ def _edited(document: Document, path: Tuple[str, ...], value: Any) -> str:
 
     :raises ConfigError: when that cannot be done without changing something else.
     """
-    from ruamel.yaml import YAML, RoundTripRepresenter
+    from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap
     from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.representer import RoundTripRepresenter
     from ruamel.yaml.util import load_yaml_guess_indent
 
     class Representer(RoundTripRepresenter):

@@ -5,7 +5,6 @@ A schema may say `"x-expects": "a duration such as 90, 90m or 2h30m"` beside any
 
 from __future__ import annotations
 
-import difflib
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Protocol, Sequence
 
 from ..errors import ConfigError
@@ -79,6 +78,8 @@ def raise_problems(problems: Sequence[Problem]) -> None:
 
 def suggest(word: str, known: Iterable[str], otherwise: Optional[str] = None) -> Optional[str]:
     """A hint that names the known word nearest to a misspelt one; `otherwise`, or all of them, when none is near."""
+    import difflib
+
     words = sorted(known)
     near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     if near:
