@@ -31,7 +31,7 @@ install_into() {
     mark=$(cat "$root"/pyproject.toml "$root"/plugins/*/pyproject.toml "$root"/requirements*.txt | cksum)
     mark="$mark $*"
     [ "$(cat "$environment/installed" 2>/dev/null)" = "$mark" ] && return
-    (cd "$root" && "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "$@") || {
+    (cd "$root" && "$environment/bin/python" -m pip install -qq --disable-pip-version-check "$@") || {
         say "Could not install into $environment: is there a network, or a package index that pip is told of?"
         return 1
     }
