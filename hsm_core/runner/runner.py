@@ -1,9 +1,10 @@
+# ruff: noqa: SIM105, SIM905 -- contextlib is not worth its import here, and word lists read better
 """Runs tasks on one host, and says truly what became of them.
 
 One file, standard library only, Python 3.6 and newer, no import of ours, because it is copied to wherever tasks run.
-`serve` takes tasks on standard input and reports on standard output, JSON lines both ways; `settle` gives verdicts on the
-attempts of runners that may be dead; `end` ends attempts of any runner of the sweep on this host. The protocol, the claims
-and the files of a task are described in `docs/design/architecture.md` and `docs/design/runner.md`.
+`serve` takes tasks on standard input and reports on standard output, JSON lines both ways; `settle` gives
+verdicts on the attempts of runners that may be dead; `end` ends attempts of any runner of the sweep on this host. The
+protocol, the claims and the files of a task are described in `docs/design/architecture.md` and `docs/design/runner.md`.
 
 Everything that is written is ASCII and every path is bytes, so that no locale of a far machine can get in the way.
 """
@@ -19,7 +20,21 @@ from collections import deque
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # start-up must stay small: `typing` alone would cost a third of it
-    from typing import Any, Deque, Dict, Iterable, Iterator, List, Mapping, NoReturn, Optional, Sequence, Set, Tuple, Union
+    from typing import (
+        Any,
+        Callable,
+        Deque,
+        Dict,
+        Iterable,
+        Iterator,
+        List,
+        Mapping,
+        Optional,
+        Sequence,
+        Set,
+        Tuple,
+        Union,
+    )
 
     Path = Union[str, bytes]
     Status = Dict[str, Any]
@@ -38,17 +53,17 @@ SETUP_LIMIT_S = 600.0
 PASSING = frozenset(
     getattr(errno, name)
     for name in (
-        "ENOSPC EDQUOT EROFS EACCES EPERM EIO ESTALE ENOENT EMFILE ENFILE EAGAIN ENOMEM ENOLCK ETIMEDOUT EINTR EHOSTDOWN"
+        "ENOSPC EDQUOT EROFS EACCES EPERM EIO ESTALE ENOENT EMFILE ENFILE EAGAIN ENOMEM ENOLCK ETIMEDOUT EHOSTDOWN"
     ).split()
     if hasattr(errno, name)
 )
 RECORD_KEYS = (
     "state exit_code signal started_at duration_s max_rss_mb cpu_s host pid slot gpus oom_killed reason"
 ).split()
-OURS = frozenset(["params.json", "params.yaml"])
+RESERVED = frozenset([b"status.yaml", b"stdout.log", b"stderr.log", b"results", b"attempts"])
 
 
-# ---- text and small files ----------------------------------------------------------------------------------------------
+# ---- text and small files ----------------------------------------------------------------------------------
 
 
 def raw(text: "Path") -> bytes:
@@ -75,7 +90,13 @@ def yaml_scalar(value: "Any") -> str:
     text = json.dumps(value)
     if isinstance(value, str) and ("\\ud" in text or "\x7f" in text):
         text = '"%s"' % "".join(
-            c if c > "\uffff" else "\\u007f" if c == "\x7f" else "\\ufffd" if "\ud800" <= c <= "\udfff" else json.dumps(c)[1:-1]
+            c
+            if c > "\uffff"
+            else "\\u007f"
+            if c == "\x7f"
+            else "\\ufffd"
+            if "\ud800" <= c <= "\udfff"
+            else json.dumps(c)[1:-1]
             for c in value
         )
     return text
@@ -125,7 +146,10 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 def write_atomically(path: "Path", data: bytes) -> None:
-    """Replace a file as a whole: a reader sees the old one or the new one. :raises OSError: when it cannot be written."""
+    """Replace a file as a whole: a reader sees the old one or the new one.
+
+    :raises OSError: when it cannot be written.
+    """
     target = raw(path)
     temporary = b"%s.%d.tmp" % (target, os.getpid())
     try:
@@ -139,7 +163,7 @@ def write_atomically(path: "Path", data: bytes) -> None:
         raise
 
 
-# ---- hosts and processes -----------------------------------------------------------------------------------------------
+# ---- hosts and processes -----------------------------------------------------------------------------------
 
 
 def host_key() -> str:
@@ -161,7 +185,7 @@ def host_relation(key: str) -> str:
     `gone` means that no process of that time can be alive. A machine whose name has changed is still `here`.
     """
     mine = host_key().split("/", 2)
-    theirs = (key.split("/", 2) + ["", ""])[:3]
+    theirs = [*key.split("/", 2), "", ""][:3]
     if theirs[1] and theirs[1:] == mine[1:]:
         return "here"
     if theirs[0] != mine[0]:
@@ -224,8 +248,8 @@ def processes() -> "Iterator[Process]":
 
 
 def list_by_ps(which: "List[str]") -> "Iterator[Process]":
-    """Processes by `ps`, where there is no /proc. Its words stand for the environment: macOS appends it to the command."""
-    for line in command_output(["ps"] + which + ["-o", "pid=,pgid=,stat=,lstart=,command="]).splitlines():
+    """Processes by `ps`, where there is no /proc; macOS appends the environment to the command."""
+    for line in command_output(["ps", *which, "-o", "pid=,pgid=,stat=,lstart=,command="]).splitlines():
         words = line.split()
         if len(words) > 7 and not words[2].startswith("Z"):
             environment = "\0".join(words[8:]).encode("utf-8", "replace")
@@ -244,7 +268,7 @@ def command_output(argv: "List[str]") -> str:
 
 
 def process_start(pid: int) -> "Optional[str]":
-    """When a process started, in the system's own terms: with the pid it names a process for good. None when it is dead."""
+    """When a process started, in the system's own terms, which with the pid names it for good; None when it is dead."""
     process = look_at(pid)
     return process.start if process else None
 
@@ -266,6 +290,11 @@ def signal_group(group: int, number: int) -> bool:
     return True
 
 
+def group_lives(group: int) -> bool:
+    """Is anybody but zombies left in a process group?"""
+    return signal_group(group, 0) and any(process.group == group for process in processes())
+
+
 def signal_process(pid: int, number: int) -> None:
     """Signal a process that may be gone, or not ours."""
     try:
@@ -274,13 +303,13 @@ def signal_process(pid: int, number: int) -> None:
         pass
 
 
-# ---- claims and the folders of tasks -----------------------------------------------------------------------------------
+# ---- claims and the folders of tasks -----------------------------------------------------------------------
 
 
 def claim(folder: bytes, attempt: int) -> bool:
     """Make attempt `attempt` ours, by making the folder that only one can make; False when somebody has it.
 
-    The files of the attempt before move into that folder, its status first, so that a record is never between two places.
+    The files of the attempt before move into that folder, its status first: a record is never between two places.
     """
     if attempt == 1:
         try:
@@ -331,7 +360,7 @@ def record_of(status: "Mapping[str, Any]") -> "Status":
     return {key: status[key] for key in RECORD_KEYS if key in status}
 
 
-# ---- starting a program ------------------------------------------------------------------------------------------------
+# ---- starting a program ------------------------------------------------------------------------------------
 
 DEFAULT_SIGNALS = [
     getattr(signal, name)
@@ -425,10 +454,12 @@ def environment_after(setup: "Sequence[str]", env: "Dict[bytes, bytes]") -> "Dic
             timeout=SETUP_LIMIT_S,
         )
     except subprocess.TimeoutExpired:
-        raise OSError(errno.ETIMEDOUT, "setup did not end within %d s" % SETUP_LIMIT_S)
+        raise OSError(errno.ETIMEDOUT, "setup did not end within %d s" % SETUP_LIMIT_S) from None
     lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
     if done.returncode or not done.stdout:
-        raise OSError(errno.EINVAL, "setup failed with exit code %d: %s" % (done.returncode, lines[-1] if lines else ""))
+        raise OSError(
+            errno.EINVAL, "setup failed with exit code %d: %s" % (done.returncode, lines[-1] if lines else "")
+        )
     pairs = (item.partition(b"=") for item in done.stdout.split(b"\0") if b"=" in item)
     return {name: value for name, _, value in pairs}
 
@@ -456,15 +487,33 @@ def oom_kills() -> int:
     return 0
 
 
-# ---- serve -------------------------------------------------------------------------------------------------------------
+# ---- serve -------------------------------------------------------------------------------------------------
 
 
 class Task:
     """One attempt of one task, from the queue to its record."""
 
     __slots__ = (
-        "argv", "attempt", "began", "claimed", "cores", "cpus", "env", "files", "folder", "gpus", "given", "index", "leader",
-        "name", "order", "outcome", "pid", "slot", "started_at", "timeout",
+        "argv",
+        "attempt",
+        "began",
+        "claimed",
+        "cores",
+        "cpus",
+        "env",
+        "files",
+        "folder",
+        "given",
+        "gpus",
+        "index",
+        "leader",
+        "name",
+        "order",
+        "outcome",
+        "pid",
+        "slot",
+        "started_at",
+        "timeout",
     )  # fmt: skip
 
     def __init__(self, wanted: "Mapping[str, Any]", tasks: bytes, order: int) -> None:
@@ -482,13 +531,22 @@ class Task:
             self.gpus = int(wanted.get("gpus") or 0)
             name = raw(self.name)
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError("%s: %s" % (type(error).__name__, error))
+            raise ValueError("%s: %s" % (type(error).__name__, error)) from None
         if not argv or not argv[0]:
             raise ValueError("argv is empty")
-        for part in [name] + list(files):
+        for part in [name, *files]:
             if not part or part[:1] == b"." or b"/" in part or b"\0" in part:
                 raise ValueError("%r cannot be a name in a task's folder" % shown(part))
-        if b"\0" in b"".join(argv) or b"\0" in b"".join(env) or b"\0" in b"".join(env.values()) or b"=" in b"".join(env):
+        if not RESERVED.isdisjoint(files):
+            raise ValueError(
+                "a file of that name is the runner's: %s" % shown(b", ".join(RESERVED.intersection(files)))
+            )
+        if (
+            b"\0" in b"".join(argv)
+            or b"\0" in b"".join(env)
+            or b"\0" in b"".join(env.values())
+            or b"=" in b"".join(env)
+        ):
             raise ValueError("a NUL, or '=' in a variable's name, cannot be passed to a program")
         if self.attempt < 1:
             raise ValueError("attempts count from 1")
@@ -602,7 +660,7 @@ class Output:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-        self.pending = b""
+        self.pending = bytearray()  # whose head is cut off cheaply
         self.events: "List[List[Any]]" = []
         self.open = True
         try:
@@ -610,10 +668,10 @@ class Output:
         except OSError:
             self.open = False
 
-    def event(self, kind: str, task: "Optional[Task]", detail: "Any") -> None:
-        """Queue an event of a task, or of the runner."""
+    def event(self, kind: str, key: "Tuple[int, int]", detail: "Any") -> None:
+        """Queue an event of an attempt; (0, 0) stands for the runner itself."""
         if self.open:
-            self.events.append([kind, task.index, task.attempt, detail] if task else [kind, 0, 0, detail])
+            self.events.append([kind, key[0], key[1], detail])
 
     def line(self, value: "Any") -> None:
         """Send anything else, in its order among the events."""
@@ -629,20 +687,20 @@ class Output:
             self.events = []
         while self.pending and self.open:
             try:
-                self.pending = self.pending[os.write(self.fd, self.pending) :]
+                del self.pending[: os.write(self.fd, self.pending[:65536])]
             except BlockingIOError:
                 return
             except OSError:
                 # Nobody reads any more; everything is on disk.
-                self.open, self.pending = False, b""
+                self.open = False
+                self.pending.clear()
 
 
 class Runner:
     """Takes tasks, runs as many at once as it has slots, and writes down what became of each."""
 
-    def __init__(self, init: "Mapping[str, Any]", output: Output, wake: int) -> None:
+    def __init__(self, init: "Mapping[str, Any]", output: Output) -> None:
         self.output = output
-        self.wake = wake
         self.id = str(init["runner"])
         self.source = str(init.get("source", ""))
         self.sweep_dir = os.path.abspath(raw(init["sweep_dir"]))
@@ -651,7 +709,9 @@ class Runner:
         self.file = os.path.join(runners, raw(self.id) + b".json")
         self.requests = os.path.join(runners, raw(self.id) + b".requests")
         self.grace = float(init.get("grace_s", GRACE_S))
-        self.places = Places(int(init.get("slots") or 1), [str(g) for g in init.get("gpus") or ()], bool(init.get("pin_cores")))
+        self.places = Places(
+            int(init.get("slots") or 1), [str(g) for g in init.get("gpus") or ()], bool(init.get("pin_cores"))
+        )
         self.host = os.uname().nodename
         self.queue = Queue()
         self.running: "Dict[int, Task]" = {}
@@ -663,6 +723,7 @@ class Runner:
         self.flushed_at = 0.0
         self.requests_at = 0.0
         self.leaving = False
+        self.stopping = False
         self.controlled = True
         self.oom_kills = oom_kills()
         self.refusal = ""
@@ -674,6 +735,7 @@ class Runner:
             "runner_pid": os.getpid(),
             "runner_start": process_start(os.getpid()),
         }
+        os.listdir(self.sweep_dir)  # must be there: a folder that was deleted is not made anew
         os.makedirs(runners, exist_ok=True)
         os.makedirs(self.tasks_dir, exist_ok=True)
         os.chdir(raw(init["project_dir"]))
@@ -731,7 +793,7 @@ class Runner:
             elif operation == "stop":
                 self.stop(float(line.get("grace_s", self.grace)), "stopped")
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError("operation %s: %s: %s" % (operation, type(error).__name__, error))
+            raise ValueError("operation %s: %s: %s" % (operation, type(error).__name__, error)) from None
 
     def enqueue(self, wanted: "Mapping[str, Any]") -> None:
         """Let a task wait for its turn, or refuse it."""
@@ -741,17 +803,21 @@ class Runner:
         except ValueError as error:
             if not isinstance(wanted.get("i"), int) or not isinstance(wanted.get("a"), int):
                 raise
-            self.output.events.append(["refused", wanted["i"], wanted["a"], str(error)])
+            self.output.event("refused", (wanted["i"], wanted["a"]), str(error))
             return
         if self.leaving:
-            self.output.event("refused", task, "the runner is leaving")
+            self.output.event("refused", task.key, "the runner is leaving")
         elif self.refusal:
-            self.output.event("refused", task, self.refusal)
+            self.output.event("refused", task.key, self.refusal)
         elif task.key in self.queue:
             raise ValueError("task %d, attempt %d waits already" % task.key)
         elif task.gpus > len(self.places.gpus):
             there = len(self.places.gpus)
-            self.output.event("refused", task, "gpus: asks for %d, there %s %d" % (task.gpus, "is" if there == 1 else "are", there))
+            self.output.event(
+                "refused",
+                task.key,
+                "gpus: asks for %d, there %s %d" % (task.gpus, "is" if there == 1 else "are", there),
+            )
         else:
             self.queue.put(task)
 
@@ -766,8 +832,9 @@ class Runner:
                 self.end_tree(running[key], "cancelled", grace)
 
     def stop(self, grace: float, reason: str) -> None:
-        """Drop the queue, end what runs, leave."""
-        self.leaving = True
+        """Drop the queue, end what runs, leave; the second time without grace."""
+        grace = 0.0 if self.stopping else grace
+        self.leaving = self.stopping = True
         for task in self.queue.clear():
             self.withdraw(task, reason)
         for task in list(self.running.values()):
@@ -788,7 +855,7 @@ class Runner:
                 write_atomically(os.path.join(task.folder, b"status.yaml"), status_text(status))
             except OSError:
                 pass  # a claim without a status is settled as lost
-        self.output.event("withdrawn", task, reason)
+        self.output.event("withdrawn", task.key, reason)
 
     def read_requests(self) -> None:
         """Do what other processes ask for by files, because they have no pipe to us."""
@@ -825,13 +892,13 @@ class Runner:
                     self.queue.put(task, first=True)
                     self.block(error, task.folder)
                 else:
-                    self.output.event("refused", task, "cannot write " + say_error(error, task.folder))
+                    self.output.event("refused", task.key, "cannot write " + say_error(error, task.folder))
 
     def start(self, task: Task) -> bool:
         """Claim, write down, spawn; False when it did not come to run. :raises OSError: when nothing can be written."""
         if not task.claimed:
             if not claim(task.folder, task.attempt):
-                self.output.event("refused", task, "claimed")
+                self.output.event("refused", task.key, "claimed")
                 return False
             task.claimed = True
         folder = task.folder
@@ -860,7 +927,9 @@ class Runner:
                 self.deadlines[task.pid] = task.began + task.timeout
             try:
                 # Its start time tells it from a later process of the same pid.
-                write_all(status, b"pid: %d\npid_start: %s\n" % (task.pid, yaml_scalar(process_start(task.pid)).encode()))
+                write_all(
+                    status, b"pid: %d\npid_start: %s\n" % (task.pid, yaml_scalar(process_start(task.pid)).encode())
+                )
             except OSError:
                 pass  # a full disk; the session and HSM_RUNNER find it too
         finally:
@@ -868,7 +937,7 @@ class Runner:
         detail = {"at": task.started_at, "pid": task.pid, "slot": task.slot, "host": self.host}
         if task.given:
             detail["gpus"] = task.given
-        self.output.event("started", task, detail)
+        self.output.event("started", task.key, detail)
         return True
 
     def running_status(self, task: Task) -> bytes:
@@ -934,7 +1003,7 @@ class Runner:
         self.retry_at = time.monotonic() + RETRY_S
         if not self.blocked:
             self.blocked = "cannot write " + say_error(error, path)
-            self.output.event("blocked", None, self.blocked)
+            self.output.event("blocked", (0, 0), self.blocked)
 
     def abandon(self) -> None:
         """The sweep's folder was deleted under us: there is nothing left to run for."""
@@ -947,8 +1016,11 @@ class Runner:
 
     def end_tree(self, task: Task, outcome: str, grace: float) -> None:
         """Ask a task's whole tree to end, and set the time when it is made to."""
-        self.deadlines[task.pid] = time.monotonic() + grace
-        if not task.outcome:
+        deadline = time.monotonic() + grace
+        if task.outcome:
+            self.deadlines[task.pid] = min(deadline, self.deadlines[task.pid])
+        else:
+            self.deadlines[task.pid] = deadline
             task.outcome = outcome
             self.signal_tree(task, signal.SIGTERM)
 
@@ -974,7 +1046,7 @@ class Runner:
                 self.deadlines[pid] = now + RETRY_S  # again, for what it forked meanwhile
                 if task.leader is not None:
                     self.finish(task, *task.leader)
-            elif task.leader is not None and not signal_group(pid, 0):
+            elif task.leader is not None and not group_lives(pid):
                 self.signal_tree(task, signal.SIGKILL)
                 self.finish(task, *task.leader)
 
@@ -983,7 +1055,7 @@ class Runner:
         while self.running:
             try:
                 if hasattr(os, "waitid"):
-                    # While the leader is a zombie its pid names its group and nothing else, so the rest can be killed safely.
+                    # While the leader is a zombie its pid names its group and nothing else: the rest can be killed safely.
                     zombie = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
                     if zombie is None:
                         return
@@ -1002,7 +1074,7 @@ class Runner:
                 return
             if task is None:
                 continue
-            if task.outcome and signal_group(pid, 0):
+            if task.outcome and group_lives(pid):
                 task.leader = status, used  # its children have their grace too
             else:
                 if task.outcome:
@@ -1059,7 +1131,7 @@ class Runner:
                 raise
             os.makedirs(task.folder, exist_ok=True)  # somebody removed the task's folder alone
             write_atomically(path, text)
-        self.output.event("ended", task, record)
+        self.output.event("ended", task.key, record)
 
     def retry_writing(self) -> None:
         """The second is over: try what could not be written, records before new starts."""
@@ -1074,7 +1146,7 @@ class Runner:
         reason, self.blocked = self.blocked, ""
         self.start_tasks()
         if not self.blocked:
-            self.output.event("unblocked", None, reason)
+            self.output.event("unblocked", (0, 0), reason)
 
     # -- the loop
 
@@ -1190,7 +1262,7 @@ def serve() -> int:
                 if runner is None and numbers & {signal.SIGTERM, signal.SIGINT}:
                     return 0
                 if runner and numbers & {signal.SIGTERM, signal.SIGINT}:
-                    runner.stop(0.0 if runner.leaving and runner.controlled else runner.grace, "the runner was told to end")
+                    runner.stop(runner.grace, "the runner was told to end")
                 if runner and signal.SIGUSR1 in numbers:
                     runner.read_requests()
             elif fd == output.fd:
@@ -1203,7 +1275,7 @@ def serve() -> int:
                             if not source.ended or operation.get("op") != "run":
                                 runner.operate(operation)
                         elif operation.get("op") == "init":
-                            runner = Runner(operation, output, wake)
+                            runner = Runner(operation, output)
                         else:
                             output.line({"error": "the first operation must be init"})
                     except (ValueError, KeyError, TypeError) as error:
@@ -1224,13 +1296,314 @@ def serve() -> int:
                 return 0
 
 
+# ---- settle and end ----------------------------------------------------------------------------------------
+
+
+def runner_in(about: "Mapping[str, Any]", pid: str, start: str) -> "Optional[Status]":
+    """The runner that a status or a runner's own file names; None when it is torn."""
+    try:
+        return {
+            "runner": str(about["runner"]),
+            "pid": int(about[pid]),
+            "start": about[start],
+            "host": str(about["host"]),
+            "host_key": str(about["host_key"]),
+        }
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+class Affairs:
+    """The runners of a sweep, the living and the dead, as seen from this host."""
+
+    def __init__(self, sweep_dir: bytes, takeover: bool) -> None:
+        self.tasks_dir = os.path.join(sweep_dir, b"tasks")
+        self.runners_dir = os.path.join(sweep_dir, b".hsm", b"runners")
+        self.takeover = takeover
+        self.survivors: "Dict[str, str]" = {}  # runner id -> what of it could not be ended
+        self.known: "Dict[str, Status]" = {}
+        try:
+            names = os.listdir(self.runners_dir)
+        except OSError:
+            names = []
+        for name in names:
+            if name.endswith(b".json"):
+                try:
+                    with open(os.path.join(self.runners_dir, name), "rb") as file:
+                        about = runner_in(parse(file.read()), "pid", "start")
+                except (OSError, ValueError):
+                    continue
+                if about:
+                    self.known[about["runner"]] = about
+
+    def fate(self, runner: "Status") -> str:
+        """`alive`, `dead`, `gone` (its machine was started anew, or given up by a person) or `elsewhere`."""
+        relation = host_relation(runner["host_key"])
+        if relation == "here":
+            return "alive" if is_alive(runner["pid"], runner["start"]) else "dead"
+        return "gone" if relation == "elsewhere" and self.takeover else relation
+
+    def bury(self, runners: "Iterable[Status]", groups: "Mapping[int, Optional[str]]") -> None:
+        """Kill whatever dead runners left behind, and see it gone.
+
+        :param groups: pid and start of the programs that they are known to have started.
+        """
+        dead = {runner["runner"]: runner for runner in runners if self.fate(runner) == "dead"}
+        deadline = time.monotonic() + KILL_DEADLINE_S
+        while dead:
+            left, doubtful = leftovers(dead, groups)
+            self.survivors = (
+                {}
+                if self.takeover
+                else {
+                    runner: "process %d, which may be one of its, still lives" % process.pid
+                    for process, runner in doubtful
+                }
+            )
+            for process, runner in left:
+                signal_process(process.pid, signal.SIGKILL)
+                self.survivors[runner] = "process %d cannot be killed" % process.pid
+            if not left or time.monotonic() > deadline:
+                break
+            time.sleep(LINGER_S / 5)
+        for runner, about in self.known.items():
+            if runner not in self.survivors and self.fate(about) in ("dead", "gone"):
+                self.forget(runner)
+
+    def forget(self, runner: str) -> None:
+        """Take away the files of a runner that is settled."""
+        requests = os.path.join(self.runners_dir, raw(runner) + b".requests")
+        try:
+            for name in os.listdir(requests):
+                os.unlink(os.path.join(requests, name))
+            os.rmdir(requests)
+        except OSError:
+            pass
+        try:
+            os.unlink(os.path.join(self.runners_dir, raw(runner) + b".json"))
+        except OSError:
+            pass
+
+    def doubt(self) -> str:
+        """Why an attempt without a status may yet be starting; empty when no runner can be doing that."""
+        for runner in self.known.values():
+            fate = self.fate(runner)
+            if fate == "alive":
+                return "starting, perhaps, by runner %s (pid %d)" % (runner["runner"], runner["pid"])
+            if fate == "elsewhere":
+                return "starting, perhaps, on host %s by runner %s" % (runner["host"], runner["runner"])
+        return next(iter(self.survivors.values()), "")
+
+    def verdict(self, attempt: int, name: str, withdraw: bool) -> "Verdict":
+        """What became of one attempt, and the evidence."""
+        folder = os.path.join(self.tasks_dir, raw(name))
+        if not is_claimed(folder, attempt):
+            if not withdraw:
+                return "queued", "never started"
+            if claim(folder, attempt):
+                status = {
+                    "state": "withdrawn",
+                    "task_id": name,
+                    "attempt": attempt,
+                    "reason": "withdrawn before its start",
+                }
+                write_atomically(os.path.join(folder, b"status.yaml"), status_text(status))
+                return "withdrawn", status["reason"]
+        status = attempt_status(folder, attempt)
+        if not status:
+            doubt = self.doubt()
+            # It may have been written while we looked at the runners.
+            status = attempt_status(folder, attempt)
+            if not status:
+                return (
+                    ("unknown", doubt)
+                    if doubt
+                    else ("lost", "claimed by a runner that died before its program started")
+                )
+        if status["state"] == "running":
+            runner = runner_in(status, "runner_pid", "runner_start")
+            fate = self.fate(runner) if runner else ""
+            status = attempt_status(folder, attempt) or status  # a runner may write the record and go
+            if status["state"] == "running":
+                return self.verdict_of_running(status, runner, fate)
+        if status["state"] == "withdrawn":
+            return "withdrawn", str(status.get("reason", ""))
+        return "ended", record_of(status)
+
+    def verdict_of_running(self, status: "Status", runner: "Optional[Status]", fate: str) -> "Verdict":
+        """What became of an attempt that says it runs."""
+        if runner is None:
+            doubt = self.doubt()
+            return ("unknown", doubt) if doubt else ("lost", "its status is torn and no runner of the sweep lives")
+        name = "%s (pid %d on %s)" % (runner["runner"], runner["pid"], runner["host"])
+        if fate == "alive":
+            gpus = [gpu for gpu in str(status.get("gpus", "")).split(",") if gpu]
+            detail = {key: status.get(key) for key in ("slot", "pid", "runner", "host", "started_at")}
+            return "running", dict(detail, gpus=gpus)
+        if fate == "elsewhere":
+            return "unknown", "on host %s, which cannot be asked from here; runner %s" % (runner["host"], name)
+        if fate == "gone":
+            return "lost", "host %s was started anew or given up since; runner %s" % (runner["host"], name)
+        if runner["runner"] in self.survivors:
+            return "unknown", "runner %s died, and %s" % (name, self.survivors[runner["runner"]])
+        return "lost", "runner %s died before it could write a record" % name
+
+    def running(self, tasks: "Iterable[Tuple[int, int, str]]") -> "List[Tuple[Status, Status]]":
+        """Status and runner of those attempts that say they run."""
+        found = []
+        for _, attempt, name in tasks:
+            status = attempt_status(os.path.join(self.tasks_dir, raw(name)), attempt)
+            runner = runner_in(status, "runner_pid", "runner_start") if status.get("state") == "running" else None
+            if runner is not None:
+                found.append((status, runner))
+        return found
+
+    def bury_all(self, tasks: "Sequence[Tuple[int, int, str]]") -> None:
+        """Bury every dead runner of the sweep that left word, or that one of these attempts names."""
+        running = self.running(tasks)
+        groups = {
+            int(status["pid"]): status.get("pid_start") for status, _ in running if isinstance(status.get("pid"), int)
+        }
+        runners = {runner["runner"]: runner for _, runner in running}
+        runners.update(self.known)
+        self.bury(runners.values(), groups)
+
+
+def leftovers(
+    dead: "Mapping[str, Status]", groups: "Mapping[int, Optional[str]]"
+) -> "Tuple[List[Tuple[Process, str]], List[Tuple[Process, str]]]":
+    """Living processes of dead runners, each with its runner's id: those that are for certain, and those that may be.
+
+    A process is a runner's when it carries the runner's name; or when it is in the runner's session and was cloned but
+    has not become another program yet, hides its environment, or is in the group of a program that the runner is known
+    to have started. Others in the session may be of a later one of the same number.
+    """
+    sessions = {runner["pid"]: name for name, runner in dead.items()}
+    everything = list(processes())
+    started = {p.pid for p in everything if p.pid in groups and groups[p.pid] in (None, p.start)}
+    living = {p.pid for p in everything}
+    certain: "List[Tuple[Process, str]]" = []
+    doubtful: "List[Tuple[Process, str]]" = []
+    for process in everything:
+        for name in dead:
+            if process.carries(b"HSM_RUNNER=" + raw(name)):
+                certain.append((process, name))
+                break
+        else:
+            # A session whose leader lives is not a dead runner's.
+            if process.session in sessions and process.session not in living:
+                sure = process.environ() is None or process.group in started or is_clone(process.pid)
+                (certain if sure else doubtful).append((process, sessions[process.session]))
+    return certain, doubtful
+
+
+def is_clone(pid: int) -> bool:
+    """Is it a runner's child between clone and exec?"""
+    try:
+        with open("/proc/%d/cmdline" % pid, "rb") as file:
+            return file.read().endswith(b"\0serve\0")
+    except OSError:
+        return False
+
+
+def settle(request: "Mapping[str, Any]") -> "Any":
+    """Verdicts on attempts; whatever dead runners left alive is killed first.
+
+    :raises ValueError: when the request cannot be meant.
+    """
+    sweep_dir, tasks = read_request(request)
+    affairs = Affairs(sweep_dir, bool(request.get("takeover")))
+    affairs.bury_all(tasks)
+    answers = []
+    for index, attempt, name in tasks:
+        try:
+            verdict, detail = affairs.verdict(attempt, name, bool(request.get("withdraw")))
+        except OSError as error:
+            verdict, detail = "unknown", say_error(error)
+        answers.append([index, attempt, verdict, detail])
+    return {"tasks": answers}
+
+
+def end(request: "Mapping[str, Any]") -> "Any":
+    """End running attempts, trees and all: by their runners where those live, otherwise here and now.
+
+    Answers as `settle` does, with `ending` where a runner was asked.
+
+    :raises ValueError: when the request cannot be meant.
+    """
+    sweep_dir, tasks = read_request(request)
+    grace = float(request.get("grace_s", GRACE_S))
+    affairs = Affairs(sweep_dir, False)
+    affairs.bury_all(tasks)
+    asked: "Dict[str, List[Tuple[int, int]]]" = {}
+    answers = []
+    for index, attempt, name in tasks:
+        try:
+            verdict, detail = affairs.verdict(attempt, name, False)
+            folder = os.path.join(affairs.tasks_dir, raw(name))
+            runner = str(attempt_status(folder, attempt).get("runner", ""))
+            if verdict == "running" or (verdict == "unknown" and runner in affairs.known):
+                asked.setdefault(runner, []).append((index, attempt))
+                verdict = "ending"
+            elif verdict == "lost":
+                status = dict(
+                    attempt_status(folder, attempt), state="cancelled", task_id=name, attempt=attempt, reason=detail
+                )
+                for key in ("host_key", "runner_pid", "runner_start", "pid_start"):
+                    status.pop(key, None)
+                write_atomically(os.path.join(folder, b"status.yaml"), status_text(status))
+                verdict, detail = "ended", record_of(status)
+        except OSError as error:
+            verdict, detail = "unknown", say_error(error)
+        answers.append([index, attempt, verdict, detail])
+    for runner, keys in asked.items():
+        ask_runner(affairs, runner, {"op": "cancel", "tasks": keys, "grace_s": grace})
+    return {"tasks": answers}
+
+
+def ask_runner(affairs: Affairs, runner: str, line: "Status") -> None:
+    """Leave an operation for a runner whose pipe is not ours, and wake it where we can.
+
+    :raises OSError: when the file cannot be written.
+    """
+    folder = os.path.join(affairs.runners_dir, raw(runner) + b".requests")
+    os.makedirs(folder, exist_ok=True)
+    name = b"%d-%d.json" % (int(time.time() * 1e6), os.getpid())
+    write_atomically(os.path.join(folder, name), json.dumps(line).encode("ascii"))
+    about = affairs.known.get(runner)
+    if about and affairs.fate(about) == "alive":
+        signal_process(about["pid"], signal.SIGUSR1)
+
+
+def read_request(request: "Mapping[str, Any]") -> "Tuple[bytes, List[Tuple[int, int, str]]]":
+    """The sweep's folder and the attempts that a request names. :raises ValueError: when it cannot be meant."""
+    try:
+        tasks = [(int(index), int(attempt), str(name)) for index, attempt, name in request["tasks"]]
+        return os.path.abspath(raw(request["sweep_dir"])), tasks
+    except (KeyError, TypeError) as error:
+        raise ValueError("%s: %s" % (type(error).__name__, error)) from None
+
+
+def answer(mode: "Callable[[Mapping[str, Any]], Any]") -> int:
+    """One request on standard input, one answer on standard output; the exit code."""
+    try:
+        reply = mode(parse(sys.stdin.buffer.read()))
+    except (ValueError, OSError) as error:
+        sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
+        return 2
+    sys.stdout.write(json.dumps(reply) + "\n")
+    return 0
+
+
 def main(argv: "List[str]") -> int:
     """The command line: one word, the mode."""
-    modes = {"serve": serve}
-    if len(argv) != 2 or argv[1] not in modes:
-        sys.stderr.write("usage: python3 runner.py %s\n" % "|".join(modes))
-        return 2
-    return modes[argv[1]]()
+    mode = argv[1] if len(argv) == 2 else ""
+    if mode == "serve":
+        return serve()
+    if mode in ("settle", "end"):
+        return answer(settle if mode == "settle" else end)
+    sys.stderr.write("usage: python3 runner.py serve|settle|end\n")
+    return 2
 
 
 if __name__ == "__main__":
