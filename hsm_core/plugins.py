@@ -9,8 +9,9 @@ from __future__ import annotations
 import difflib
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from types import ModuleType
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, TypeVar
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, Type, TypeVar, Union
 
 import pluggy
 
@@ -32,17 +33,9 @@ from .contract import (
 from .errors import HsmError, NoSourceError, UsageError
 from .hookspecs import PROJECT, hookimpl
 
-__all__ = ["PluginInfo", "Plugins", "load"]
+__all__ = ["PluginInfo", "Plugins", "from_modules", "load"]
 
 _Record = TypeVar("_Record", SourceType, HostType, StrategyType)
-
-_OURS = {
-    "local": "hsm-local",
-    "ssh": "hsm-ssh",
-    "slurm": "hsm-slurm",
-    "pbs": "hsm-pbs",
-}
-"""Packages of this project by a word that people type, for the hint alone: nothing is decided by it."""
 
 
 @dataclass
@@ -96,48 +89,36 @@ class Plugins:
             module = load_module()
             self._manager.register(module, info.name)
             self._manager.check_pending()
-            self._take_offers(info, module)
-        except Exception as error:
+            self._take(module, "hsm_source_types", SourceType, self._kinds, info.kinds)
+            self._take(module, "hsm_host_types", HostType, self._hosts, info.hosts)
+            self._take(module, "hsm_strategies", StrategyType, self._strategies, info.strategies)
+        except (Exception, SystemExit) as error:
             # Anything may come out of somebody else's module; it must not reach a sweep that does not need it.
-            info.error = f"{type(error).__name__}: {error}"
+            info.error = _one_line(error)
             self._drop(info, module)
 
-    def _take_offers(self, info: PluginInfo, module: object) -> None:
-        for record in self._offers(module, "hsm_source_types", SourceType):
-            self._register(info.kinds, self._kinds, record.kind, record)
-        for record in self._offers(module, "hsm_host_types", HostType):
-            self._register(info.hosts, self._hosts, record.kind, record)
-        for record in self._offers(module, "hsm_strategies", StrategyType):
-            self._register(info.strategies, self._strategies, record.name, record)
-
-    def _offers(self, module: object, hook: str, type_: Callable[..., _Record]) -> List[_Record]:
-        caller = getattr(self._manager.hook, hook)
-        own = [impl for impl in caller.get_hookimpls() if impl.plugin is module]
-        records: List[_Record] = [record for impl in own for record in impl.function()]
-        for record in records:
-            if not isinstance(record, type_):  # type: ignore[arg-type]
-                raise TypeError(f"{hook} must yield {type_.__name__}, not {record!r}")  # type: ignore[attr-defined]
-            _check_version(record.api)
-        return records
-
-    @staticmethod
-    def _register(names: List[str], registry: Dict[str, _Record], name: str, record: _Record) -> None:
-        if name in registry:
-            raise ValueError(f"another plugin already offers {name!r}")
-        registry[name] = record
-        names.append(name)
+    def _take(
+        self, module: object, hook: str, type_: Type[_Record], registry: Dict[str, _Record], names: List[str]
+    ) -> None:
+        """Take the records that one module yields from one hook, noting their names."""
+        own = [impl for impl in getattr(self._manager.hook, hook).get_hookimpls() if impl.plugin is module]
+        for impl in own:
+            for record in impl.function():
+                if not isinstance(record, type_):
+                    raise TypeError(f"{hook} must yield {type_.__name__}, not {record!r}")
+                _check_version(record.api)
+                name = _name_of(record)
+                if name in registry:
+                    raise ValueError(f"another plugin already offers {name!r}")
+                registry[name] = record
+                names.append(name)
 
     def _drop(self, info: PluginInfo, module: Optional[object]) -> None:
         """Leave nothing of a plugin that failed half-way. (`register` records a name before it validates.)"""
-        for names, registry in (
-            (info.kinds, self._kinds),
-            (info.hosts, self._hosts),
-            (info.strategies, self._strategies),
-        ):
-            for name in names:
-                registry.pop(name, None)  # type: ignore[attr-defined]
-            names.clear()
-        if module is not None and self._manager.is_registered(module):
+        _forget(self._kinds, info.kinds)
+        _forget(self._hosts, info.hosts)
+        _forget(self._strategies, info.strategies)
+        if module is not None and self._manager.get_plugin(info.name) is module:
             self._manager.unregister(module)
 
     # --- what is offered
@@ -175,12 +156,14 @@ class Plugins:
 
     def _missing(self, error: Callable[[str, str], HsmError], what: str, name: str, known: Iterable[str]) -> HsmError:
         known = sorted(known)
-        broken = [info for info in self.infos if info.error and name in (info.name, *_words(info.name))]
-        if broken:
-            return error(f"no {what} '{name}': its plugin is broken: {broken[0].error}", "see: hsm plugins")
+        broken = [info for info in self.infos if info.error]
+        for info in broken:
+            if name in (info.name, *info.name.replace("-", "_").split("_")):
+                return error(f"no {what} '{name}': its plugin is broken: {info.error}", "see: hsm plugins")
         near = difflib.get_close_matches(name, known, 1)
-        package = _OURS.get(name, f"hsm-{name.replace('_', '-')}")
-        hint = f"did you mean {near[0]!r}?" if near else f"pip install {package}"
+        hint = f"did you mean {near[0]!r}?" if near else f"pip install hsm-{name.replace('_', '-')}"
+        if broken:
+            hint += f" (broken plugins: {', '.join(info.name for info in broken)}; see: hsm plugins)"
         listed = f" (installed: {', '.join(known)})" if known else " (none is installed)"
         return error(f"no {what} '{name}'{listed}", hint)
 
@@ -192,10 +175,9 @@ class Plugins:
         errors: List[str] = []
         for impl in self._manager.hook.hsm_discover_sources.get_hookimpls():
             try:
-                arguments = [request] if "request" in impl.argnames else []
-                specs += impl.function(*arguments)
+                specs += list(_call(impl, request=request))
             except Exception as error:
-                errors.append(f"{impl.plugin_name}: {type(error).__name__}: {error}")
+                errors.append(f"{impl.plugin_name}: {_one_line(error)}")
         return specs, errors
 
     def submit(self, source: Source, request: SubmitRequest) -> SubmitResult:
@@ -218,7 +200,7 @@ class Plugins:
         merged: Dict[str, object] = {}
         for impl in self._manager.hook.hsm_extract_metrics.get_hookimpls():
             try:
-                merged.update(impl.function(task_dir) or {})
+                merged.update(_call(impl, task_dir=task_dir) or {})
             except Exception:
                 continue
         return merged
@@ -229,8 +211,23 @@ class Plugins:
         return [impl.plugin_name for impl in self._manager.hook.hsm_verify_sync.get_hookimpls()]
 
 
-def _words(name: str) -> List[str]:
-    return name.replace("-", "_").split("_")
+def _call(impl: pluggy.HookImpl, **arguments: object) -> Any:
+    """One implementation by itself, with those of the arguments that it names."""
+    return impl.function(*(arguments[name] for name in impl.argnames))
+
+
+def _name_of(record: Union[SourceType, HostType, StrategyType]) -> str:
+    return record.name if isinstance(record, StrategyType) else record.kind
+
+
+def _forget(registry: Dict[str, _Record], names: List[str]) -> None:
+    for name in names:
+        del registry[name]
+    names.clear()
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _check_version(api: Tuple[int, int]) -> None:
@@ -247,14 +244,22 @@ def load() -> Plugins:
 
     plugins = Plugins()
     blocked = {name for name in os.environ.get("HSM_BLOCK_PLUGINS", "").split(",") if name}
-    seen = set()
+    owners: Dict[str, str] = {}
     for distribution in metadata.distributions():
-        for entry in distribution.entry_points:
-            if entry.group != PROJECT or entry.name in seen:
-                continue
-            seen.add(entry.name)
-            info = PluginInfo(entry.name, distribution.metadata["Name"], distribution.version)
-            if entry.name in blocked:
+        try:
+            entries = [entry for entry in distribution.entry_points if entry.group == PROJECT]
+            owner = str(distribution.metadata["Name"]) if entries else ""
+        except Exception:
+            continue  # the broken metadata of some package that may have nothing to do with us
+        for entry in entries:
+            first = owners.setdefault(entry.name, owner)
+            info = PluginInfo(entry.name, owner, distribution.version)
+            if first != owner:
+                info.error = f"{first} already has a plugin {entry.name!r}"
+                plugins.infos.append(info)
+            elif any(known.name == entry.name for known in plugins.infos):
+                continue  # the same distribution, found in two places of the path: the first one is imported
+            elif entry.name in blocked:
                 info.error = "blocked by HSM_BLOCK_PLUGINS"
                 plugins.infos.append(info)
             else:
@@ -263,9 +268,13 @@ def load() -> Plugins:
     return plugins
 
 
+def _given(module: ModuleType) -> ModuleType:
+    return module
+
+
 def from_modules(modules: Mapping[str, ModuleType]) -> Plugins:
     """Plugins given by hand, for tests and for programs that bring their own."""
     plugins = Plugins()
     for name, module in modules.items():
-        plugins.add(PluginInfo(name), lambda module=module: module)  # type: ignore[misc]
+        plugins.add(PluginInfo(name), partial(_given, module))
     return plugins
