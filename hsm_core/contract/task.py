@@ -79,4 +79,4 @@ class TaskSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     timeout_s: Optional[float] = None
-    resources: TaskResources = TaskResources()
+    resources: TaskResources = field(default_factory=TaskResources)

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
-from ..contract import Attempt, Capabilities, Handle, Observation, SourceView, Strategy, SubmitResult, TaskState
+from ..contract import (
+    Attempt,
+    Capabilities,
+    Handle,
+    HealthReport,
+    Observation,
+    SourceView,
+    Strategy,
+    SubmitResult,
+    TaskState,
+)
 from .events import Event, make
 from .interpret import interpret_answers, interpret_found, interpret_observation
 from .reduce import reduce
@@ -20,6 +30,9 @@ _LOOKAHEAD_S = 0.15
 """A source that looks ahead is given what it will start within this time, by its measured rate."""
 _MAX_LOOKAHEAD = 1024
 _MAX_BATCH = 2048
+_MAX_QUIET_S = 60.0
+_GIVE_UP_S = 900.0
+"""How long a sweep waits for a disabled source that holds its last tasks."""
 _DISABLE_AFTER = 3
 """Consecutive failed calls after which a source is given nothing more."""
 
@@ -68,19 +81,27 @@ class Engine:
     """Runs one sweep for one controller.
 
     :param state: as replayed from the journal, the `opened` event of this controller included.
-    :param capabilities: of every source that is open, by id; one that is there for adoption only has 0 slots.
     """
 
-    def __init__(self, state: SweepState, strategy: Strategy, capabilities: Mapping[str, Capabilities]) -> None:
+    def __init__(self, state: SweepState, strategy: Strategy) -> None:
         self.state = state
         self._strategy = strategy
-        self._capabilities = capabilities
+        self._capabilities: Dict[str, Capabilities] = {}
         self._tokens = 0
         self._to_find: Dict[str, Set[int]] = {token: set(tasks) for token, tasks in state.unanswered.items()}
         self._told_to_end: Set[Attempt] = set()
         self._collecting: Set[Attempt] = set()
         self._troubles: Dict[str, int] = {}
+        self._quiet_until: Dict[str, float] = {}
+        self._expected: Set[str] = set()
+        self._disabled_since: Dict[str, float] = {}
         self._interrupted: Optional[str] = None
+        self._at_once = False
+
+    @property
+    def joined(self) -> Mapping[str, Capabilities]:
+        """The sources that are ready, by id."""
+        return self._capabilities
 
     # --- what was seen; each returns events that are already in the state and must be journalled
 
@@ -121,30 +142,60 @@ class Engine:
         """Their files did not come; try again."""
         self._collecting.difference_update(attempts)
 
-    def trouble(self, source: str, reason: str, now: float) -> List[Event]:
-        """A call of this source failed or hangs."""
+    def expect(self, sources: Iterable[str]) -> None:
+        """These may yet `join`; until each has, or is given up, the sweep is not given up for want of sources."""
+        self._expected.update(sources)
+
+    def give_up(self, source: str) -> None:
+        """This one will not join."""
+        self._expected.discard(source)
+
+    def join(self, source: str, capabilities: Capabilities, slots: int, now: float) -> List[Event]:
+        """A source is ready; with 0 slots it is there only for the tasks that it has already."""
+        self._capabilities[source] = capabilities
+        self._expected.discard(source)
+        return self._take([make("joined", now, source=source, slots=slots)])
+
+    def trouble(self, source: str, reason: str, now: float, hangs: bool = False) -> List[Event]:
+        """A call of this source failed, or hangs: leave it alone for a while, longer each time."""
         self._troubles[source] = count = self._troubles.get(source, 0) + 1
-        health = "disabled" if count >= _DISABLE_AFTER else "degraded"
-        return self._health(source, health, reason, now)
+        self._quiet_until[source] = now + min(_MAX_QUIET_S, 2.0 ** min(count, 10))
+        if source not in self.state.sources:
+            return []
+        return self._health(source, "disabled" if hangs or count >= _DISABLE_AFTER else "degraded", reason, now)
 
     def well(self, source: str, now: float) -> List[Event]:
         """A call of this source succeeded."""
-        self._troubles.pop(source, None)
+        if source not in self._troubles:
+            return []
+        del self._troubles[source]
+        self._quiet_until.pop(source, None)
         return self._health(source, "healthy", "", now)
+
+    def reported(self, source: str, report: HealthReport, now: float) -> List[Event]:
+        """The source says how it is; what its calls did weighs more."""
+        return [] if source in self._troubles else self._health(source, report.health.value, report.detail, now)
 
     def _health(self, source: str, health: str, reason: str, now: float) -> List[Event]:
         known = self.state.sources[source]
         if (known.health, known.reason) == (health, reason):
             return []
+        if health != "disabled":
+            self._disabled_since.pop(source, None)
+        else:
+            self._disabled_since.setdefault(source, now)
         return self._take([make("source", now, source=source, health=health, reason=reason)])
 
     def cancel(self, tasks: Optional[Sequence[int]], now: float) -> List[Event]:
         """A person asked to end these tasks, or all."""
         return self._take([make("cancelling", now, tasks=None if tasks is None else list(tasks))])
 
-    def interrupt(self, reason: str) -> None:
-        """Start nothing more; end what runs on sources that say so; then finish."""
+    def interrupt(self, reason: str, at_once: bool = False) -> None:
+        """Start nothing more; end what runs on sources that say so; then finish, or finish at once."""
         self._interrupted = self._interrupted or reason
+        if at_once and not self._at_once:
+            self._at_once = True
+            self._told_to_end.clear()
 
     def _take(self, events: List[Event]) -> List[Event]:
         for event in events:
@@ -161,11 +212,11 @@ class Engine:
         if not (self._interrupted or self.state.held or self.state.cancelling):
             self._assign(events, instructions, now)
         if self._to_find:
-            self._find(instructions)
+            self._find(instructions, now)
         if self._interrupted or self.state.cancelling or any(t.cancelling for t in self.state.live.values()):
-            self._end(instructions)
-        self._collect(instructions)
-        finish = self._finish()
+            self._end(instructions, now)
+        self._collect(instructions, now)
+        finish = self._finish(now)
         if finish is not None:
             instructions.append(finish)
         return events, instructions
@@ -206,8 +257,13 @@ class Engine:
         return [
             source
             for source in self.state.sources.values()
-            if source.open and source.slots and source.health != "disabled" and source.not_before <= now
+            if source.open and source.slots and source.health != "disabled"
+            if source.not_before <= now and self._speaks(source.id, now)
         ]
+
+    def _speaks(self, source: str, now: float) -> bool:
+        """The source is ready, and is not being left alone after a trouble."""
+        return source in self._capabilities and self._quiet_until.get(source, 0.0) <= now
 
     def _sweep_room(self) -> int:
         """How many more tasks the sweep's own limit allows, all sources together.
@@ -287,59 +343,76 @@ class Engine:
 
     # everything else
 
-    def _find(self, instructions: List[Instruction]) -> None:
+    def _find(self, instructions: List[Instruction], now: float) -> None:
         """Ask about tasks whose submission has no answer. Answered ones have left the assigned state meanwhile."""
-        for token, indices in self._to_find.items():
+        for token, indices in list(self._to_find.items()):
             by_source: Dict[str, List[Attempt]] = {}
             for index in sorted(indices):
                 task = self.state.live.get(index)
-                if task is not None and task.state is TaskState.ASSIGNED and task.token == token and task.source:
+                if task is not None and task.state is TaskState.ASSIGNED and task.token == token:
                     by_source.setdefault(task.source, []).append((index, task.attempt))
-            for source, attempts in by_source.items():
-                if source in self._capabilities:
-                    instructions.append(Find(source, token, attempts))
-        self._to_find.clear()
+            if all(self._speaks(source, now) for source in by_source):
+                del self._to_find[token]
+                instructions.extend(Find(source, token, attempts) for source, attempts in by_source.items())
 
-    def _end(self, instructions: List[Instruction]) -> None:
+    def _end(self, instructions: List[Instruction], now: float) -> None:
         """Tell sources to end what is to end, each attempt once."""
         by_source: Dict[str, Dict[Attempt, Handle]] = {}
         for index, task in self.state.live.items():
             if task.state not in IN_FLIGHT or task.state is TaskState.COLLECTING or task.handle is None:
                 continue
             attempt = (index, task.attempt)
-            if attempt in self._told_to_end or task.source not in self._capabilities:
+            if attempt in self._told_to_end or not self._speaks(task.source, now):
                 continue
             if task.cancelling or (self._interrupted and self._capabilities[task.source].interrupts):
                 self._told_to_end.add(attempt)
                 by_source.setdefault(task.source, {})[attempt] = task.handle
         instructions.extend(Cancel(source, handles) for source, handles in by_source.items())
 
-    def _collect(self, instructions: List[Instruction]) -> None:
+    def not_ended(self, attempts: Iterable[Attempt]) -> None:
+        """The source could not be told to end these; tell it again."""
+        self._told_to_end.difference_update(attempts)
+
+    def _collect(self, instructions: List[Instruction], now: float) -> None:
         if not self.state.counts[TaskState.COLLECTING]:
             return
         by_source: Dict[str, Dict[Attempt, Handle]] = {}
         for index, task in self.state.live.items():
             attempt = (index, task.attempt)
-            if task.state is TaskState.COLLECTING and attempt not in self._collecting and task.source:
+            if task.state is not TaskState.COLLECTING or attempt in self._collecting:
+                continue
+            if self._speaks(task.source, now):
                 self._collecting.add(attempt)
                 by_source.setdefault(task.source, {})[attempt] = task.handle or {}
-        instructions.extend(Collect(s, handles) for s, handles in by_source.items() if s in self._capabilities)
+        instructions.extend(Collect(source, handles) for source, handles in by_source.items())
 
-    def _finish(self) -> Optional[Finish]:
+    def _finish(self, now: float) -> Optional[Finish]:
         state = self.state
         if state.finished == state.total:
             return Finish(state.sweep_state(), "finished")
         if self._interrupted:
-            return None if self._to_wait_for() else Finish("interrupted", self._interrupted)
-        if state.in_flight:
+            waits = self._to_wait_for() and not self._at_once
+            return None if waits else Finish("interrupted", self._interrupted)
+        if self._expected:
             return None
+        within_reach = [source for source in state.sources.values() if source.id in self._capabilities]
+        holders = [source for source in within_reach if source.in_flight]
         if state.held:
-            return Finish("held", state.held)
-        usable = [source for source in state.sources.values() if source.open and source.slots]
-        if usable and all(source.health == "disabled" for source in usable):
-            reasons = "; ".join(f"{source.id}: {source.reason}" for source in usable)
-            return Finish("interrupted", f"no source works any more: {reasons}")
-        return None
+            return None if holders else Finish("held", state.held)
+        takers = [source for source in within_reach if source.slots] if state.pending else []
+        if any(source.health != "disabled" for source in (*holders, *takers)):
+            return None
+        if any(now - self._disabled_since.get(source.id, now) < _GIVE_UP_S for source in holders):
+            return None
+        return Finish("interrupted", self._why_stuck(holders, takers))
+
+    def _why_stuck(self, holders: Sequence[SourceState], takers: Sequence[SourceState]) -> str:
+        """Nothing can be done, and tasks are left: say where they are."""
+        broken = {source.id: source.reason for source in (*holders, *takers)}
+        words = [f"{id}: {reason}" for id, reason in broken.items()]
+        lost_touch = [s for s in self.state.sources.values() if s.in_flight and s.id not in self._capabilities]
+        words += [f"{s.id} has {s.in_flight} tasks and cannot be reached" for s in lost_touch]
+        return "no source works any more: " + ("; ".join(words) or "none could be opened")
 
     def _to_wait_for(self) -> bool:
         """An interrupted controller waits for the ends of what it told to end, and for files on their way."""

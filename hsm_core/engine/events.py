@@ -29,10 +29,14 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "epoch": "which one, counted from 1",
         "host": "where it runs",
         "pid": "its process id",
-        "sources": "list of {id, slots}: what it may use",
         "retries": "how many failures of its program a task may have from now on",
         "limit": "the most tasks that may run at once in all, or null",
         "keep_going": "never hold the sweep because everything fails",
+    },
+    "joined": {
+        "": "A source is ready. Until then, and after the next `opened`, it is given nothing.",
+        "source": "source id",
+        "slots": "how many tasks it may run at once; 0 when it is there only for tasks that it has already",
     },
     "assigned": {
         "": "The intention to submit; written before the source is asked, so that a crash in between is known.",

@@ -49,11 +49,14 @@ def _opened(state: SweepState, event: Event) -> None:
         known.open = False
         known.window_start = 0.0
         known.rate = 0.0
-    for offered in event["sources"]:
-        source = _source(state, offered["id"])
-        source.open = True
-        source.slots = offered["slots"]
-        source.health, source.reason = "healthy", ""
+
+
+def _joined(state: SweepState, event: Event) -> None:
+    source = _source(state, event["source"])
+    source.open = True
+    source.slots = event["slots"]
+    source.not_before = 0.0
+    source.health, source.reason = "healthy", ""
 
 
 def _source(state: SweepState, id: str) -> SourceState:
@@ -305,6 +308,7 @@ def _closed(state: SweepState, event: Event) -> None:
 _REDUCERS: Dict[str, Callable[[SweepState, Event], None]] = {
     "created": _created,
     "opened": _opened,
+    "joined": _joined,
     "assigned": _assigned,
     "accepted": _accepted,
     "refused": _refused,

@@ -1,0 +1,294 @@
+"""Workers: one thread a source, the only one that ever calls it. They carry out instructions and post what came of it.
+
+A worker decides nothing. Whatever a source raises becomes a message; while a call hangs, only its own worker hangs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import threading
+import time
+from queue import Empty, SimpleQueue
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+
+from ..analysis.signature import read_tail, signature
+from ..contract import (
+    Acceptance,
+    Attempt,
+    Capabilities,
+    Handle,
+    HealthReport,
+    Observation,
+    ObservationKind,
+    PollResult,
+    Source,
+    SourceContext,
+    SubmitRequest,
+    SubmitResult,
+    TaskSpec,
+)
+from ..plugins import Plugins
+
+__all__ = ["Answered", "Collected", "Failed", "Found", "HealthSeen", "Message", "Opened", "Polled", "Said", "Worker"]
+
+
+class Opened(NamedTuple):
+    """The source is ready."""
+
+    source: str
+    capabilities: Capabilities
+
+
+class Answered(NamedTuple):
+    """It answered a submission."""
+
+    source: str
+    token: str
+    attempts: Sequence[Attempt]
+    result: SubmitResult
+
+
+class Found(NamedTuple):
+    """It looked for a submission."""
+
+    source: str
+    attempts: Sequence[Attempt]
+    handles: Mapping[Attempt, Handle]
+
+
+class Polled(NamedTuple):
+    """It reported news."""
+
+    source: str
+    result: PollResult
+
+
+class Collected(NamedTuple):
+    """The files of these attempts are home."""
+
+    source: str
+    attempts: Sequence[Attempt]
+
+
+class HealthSeen(NamedTuple):
+    """It said how it is."""
+
+    source: str
+    report: HealthReport
+
+
+class Said(NamedTuple):
+    """It has a line for a person."""
+
+    source: str
+    line: str
+
+
+class Failed(NamedTuple):
+    """A call raised.
+
+    :param call: open, submit, find, poll, cancel, collect or health.
+    :param token: of a submission or a search; its attempts are in doubt.
+    """
+
+    source: str
+    call: str
+    reason: str
+    token: str = ""
+    attempts: Sequence[Attempt] = ()
+
+
+Message = Union[Opened, Answered, Found, Polled, Collected, HealthSeen, Said, Failed]
+
+_OVER = frozenset({ObservationKind.ENDED, ObservationKind.LOST, ObservationKind.WITHDRAWN, ObservationKind.REFUSED})
+_POLL = object()
+_STOP = object()
+
+
+class Worker:
+    """The thread of one source.
+
+    :param post: takes messages for the controller, from any thread.
+    :param make_task: an attempt -> what to run.
+    :param adopted: handles of attempts that an earlier controller submitted.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        context: SourceContext,
+        plugins: Plugins,
+        post: Callable[[Message], None],
+        make_task: Callable[[Attempt], TaskSpec],
+        adopted: Mapping[Attempt, Handle],
+        health_interval_s: float,
+    ) -> None:
+        self.id = context.spec.id
+        self._source = source
+        self._context = context
+        self._plugins = plugins
+        self._post = post
+        self._make_task = make_task
+        self._handles: Dict[Attempt, Handle] = dict(adopted)
+        self._health_interval_s = health_interval_s
+        self._inbox: SimpleQueue[Any] = SimpleQueue()
+        self._poll_asked = False
+        self._call: Optional[Tuple[str, float, float]] = None
+        self._thread = threading.Thread(target=self._run, name=f"source-{self.id}", daemon=True)
+
+    # --- for the controller
+
+    def start(self) -> None:
+        """Open the source, then wait for instructions."""
+        self._thread.start()
+
+    def submit(self, token: str, attempts: Sequence[Attempt]) -> None:
+        """Submit these attempts; answered by `Answered` or `Failed`."""
+        self._inbox.put(lambda: self._submit(token, attempts))
+
+    def find(self, token: str, attempts: Sequence[Attempt]) -> None:
+        """Look for a submission; answered by `Found` or `Failed`."""
+        self._inbox.put(lambda: self._find(token, attempts))
+
+    def cancel(self, handles: Mapping[Attempt, Handle], grace_s: float) -> None:
+        """End these attempts; their ends come as news."""
+        self._inbox.put(lambda: self._cancel(handles, grace_s))
+
+    def collect(self, handles: Mapping[Attempt, Handle]) -> None:
+        """Bring home the files of these attempts; answered by `Collected` or `Failed`."""
+        self._inbox.put(lambda: self._collect(handles))
+
+    def wake(self) -> None:
+        """Poll soon; from any thread."""
+        if not self._poll_asked:
+            self._poll_asked = True
+            self._inbox.put(_POLL)
+
+    def close(self, patience_s: float) -> None:
+        """Let the source go, waiting for it no longer than this."""
+        self._inbox.put(_STOP)
+        self._thread.join(patience_s)
+
+    def overdue(self) -> Optional[str]:
+        """What a call that has overrun its deadline is; None when all is well."""
+        call = self._call
+        if call is None:
+            return None
+        name, began, deadline_s = call
+        waited = time.monotonic() - began
+        return f"{name} has not answered for {waited:.0f} s" if waited > deadline_s else None
+
+    # --- in the thread
+
+    def _run(self) -> None:
+        if not self._open():
+            self._inbox.get()  # nothing to do but to be closed
+            return
+        capabilities = self._source.capabilities()
+        next_poll = next_health = time.monotonic() + capabilities.poll_interval_s
+        if self._handles:
+            next_poll = 0.0
+        while True:
+            now = time.monotonic()
+            try:
+                item = self._inbox.get(timeout=max(0.0, min(next_poll, next_health) - now))
+            except Empty:
+                item = None
+            if item is _STOP:
+                self._guarded("close", 10.0, self._source.close)
+                return
+            if item is not None and item is not _POLL:
+                item()
+                continue
+            now = time.monotonic()
+            if item is _POLL or (now >= next_poll and self._handles):
+                self._poll()
+                now = time.monotonic()
+            if now >= next_poll:
+                next_poll = now + capabilities.poll_interval_s
+            if now >= next_health:
+                next_health = now + self._health_interval_s
+                self._guarded("health", 30.0, lambda: self._post(HealthSeen(self.id, self._source.health())))
+
+    def _open(self) -> bool:
+        def open_source() -> None:
+            self._source.open(self._context)
+            self._post(Opened(self.id, self._source.capabilities()))
+
+        return self._guarded("open", 60.0, open_source)
+
+    def _guarded(
+        self,
+        call: str,
+        deadline_s: float,
+        work: Callable[[], None],
+        token: str = "",
+        attempts: Sequence[Attempt] = (),
+    ) -> bool:
+        """Do it, with the clock running; whatever is raised is posted."""
+        self._call = (call, time.monotonic(), deadline_s)
+        try:
+            work()
+            return True
+        except Exception as error:
+            # A source is somebody else's code: anything may come out of it, and none of it may stop the sweep.
+            words = str(error) or "no message"
+            self._post(Failed(self.id, call, f"{call}: {type(error).__name__}: {words}", token, attempts))
+            return False
+        finally:
+            self._call = None
+
+    def _submit(self, token: str, attempts: Sequence[Attempt]) -> None:
+        def submit() -> None:
+            request = SubmitRequest(token, [self._make_task(attempt) for attempt in attempts])
+            result = self._plugins.submit(self._source, request)
+            for answer in result.answers:
+                if answer.acceptance is Acceptance.ACCEPTED:
+                    self._handles[answer.attempt] = answer.handle or {}
+            self._post(Answered(self.id, token, attempts, result))
+
+        self._guarded("submit", 120.0, submit, token, attempts)
+
+    def _find(self, token: str, attempts: Sequence[Attempt]) -> None:
+        def find() -> None:
+            handles = self._source.find(token, attempts)
+            self._handles.update(handles)
+            self._post(Found(self.id, attempts, handles))
+            self.wake()
+
+        self._guarded("find", 120.0, find, token, attempts)
+
+    def _poll(self) -> None:
+        self._poll_asked = False  # before the look, so that news which comes during it is not missed
+
+        def poll() -> None:
+            result = self._plugins.poll(self._source, dict(self._handles))
+            news = [self._completed(seen) for seen in result.observations]
+            self._post(Polled(self.id, dataclasses.replace(result, observations=news)))
+
+        self._guarded("poll", 60.0, poll)
+
+    def _completed(self, seen: Observation) -> Observation:
+        """The observation with what only this machine can add: the last words of a program that failed."""
+        if seen.kind in _OVER:
+            self._handles.pop(seen.attempt, None)
+        record = seen.record
+        if seen.kind is not ObservationKind.ENDED or record is None or record.get("state") == "completed":
+            return seen
+        task_dir = os.path.join(self._context.sweep_dir, "tasks", self._context.task_name(seen.attempt[0]))
+        last_words = read_tail(os.path.join(task_dir, "stderr.log"))
+        return seen._replace(record={**record, "signature": signature(last_words, record)})
+
+    def _cancel(self, handles: Mapping[Attempt, Handle], grace_s: float) -> None:
+        if self._guarded("cancel", grace_s + 60.0, lambda: self._source.cancel(handles, grace_s)):
+            self.wake()
+
+    def _collect(self, handles: Mapping[Attempt, Handle]) -> None:
+        attempts: List[Attempt] = list(handles)
+
+        def collect() -> None:
+            self._source.collect(handles, self._context.sweep_dir)
+            self._post(Collected(self.id, attempts))
+
+        self._guarded("collect", 600.0, collect, attempts=attempts)
