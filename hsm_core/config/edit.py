@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import copy
 import io
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from ..errors import ConfigError, UsageError
-from ..flatyaml import value_text
 from ..yamlfile import Document, Mark, Problem, check, load, loads
 from ..yamlfile.check import suggest
-from ..yamlfile.scalars import read_plain
+from ..yamlfile.scalars import as_yaml
 from .load import FILE_NAME, Layers, read_layers
 from .schema import SCHEMA
 
 __all__ = ["Edit", "Entry", "entries", "get_value", "set_value"]
-
-_PLAIN = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./+-]*")
-"""Texts that need no quotes in YAML, unless they read as something else."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +182,7 @@ def _edited(document: Document, path: Tuple[str, ...], value: Any) -> str:
         _, indent, offset = load_yaml_guess_indent(document.text)
         editor.indent(mapping=2, sequence=indent or 2, offset=offset or 0)
         tree = editor.load(document.text)
-        written = editor.load(f"value: {_as_yaml(value)}")["value"]
+        written = editor.load(f"value: {as_yaml(value)}")["value"]
         section, steps = tree, list(path)
         while len(steps) > 1 and section.get(steps[0]) is not None:
             section = section[steps.pop(0)]
@@ -203,7 +198,7 @@ def _edited(document: Document, path: Tuple[str, ...], value: Any) -> str:
     except (YAMLError, ConfigError, AttributeError, TypeError):
         right = False
     if not right:
-        hint = f"write it yourself: {path[-1]}: {_as_yaml(value)}"
+        hint = f"write it yourself: {path[-1]}: {as_yaml(value)}"
         raise ConfigError(f"{document.key_mark(path)}: this cannot be changed without changing something else", hint)
     return text
 
@@ -231,8 +226,3 @@ def _append(section: Any, key: str, value: Any) -> None:
         while isinstance(section[key], dict):
             section, key = section[key], next(iter(section[key]))
         section.ca.items[key] = [None, None, CommentToken(newline + rest, token.start_mark, None), None]
-
-
-def _as_yaml(value: Any) -> str:
-    plain = isinstance(value, str) and _PLAIN.fullmatch(value) and read_plain(value) == value
-    return value if plain else value_text(value)

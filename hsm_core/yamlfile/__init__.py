@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from .check import check, raise_problems
-from .document import Document, Mark, Path, Problem
+from .document import Document, Mark, Path, Problem, ProblemsError
 from .parse import load, loads
 from .scalars import reads_as_number
 
-__all__ = ["Document", "Mark", "Path", "Problem", "check", "load", "loads", "raise_problems", "reads_as_number"]
+__all__ = [
+    "Document",
+    "Mark",
+    "Path",
+    "Problem",
+    "ProblemsError",
+    "check",
+    "load",
+    "loads",
+    "raise_problems",
+    "reads_as_number",
+]

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Protocol, Sequence
 
-from ..errors import ConfigError
 from .accepts import accepts
-from .document import Mark, Path, Problem
+from .document import Mark, Path, Problem, ProblemsError
 
-__all__ = ["check", "raise_problems", "suggest"]
+__all__ = ["Checkable", "check", "dotted", "raise_problems", "shown", "suggest"]
 
 _KINDS = {
     "string": "text",
@@ -64,16 +63,10 @@ def check(document: Checkable, schema: Mapping[str, Any], path: Path = (), ignor
 def raise_problems(problems: Sequence[Problem]) -> None:
     """Do nothing when there are none.
 
-    :raises ConfigError: that names the first problem, and says how many more there are.
+    :raises ProblemsError: that names the first problem, and says how many more there are.
     """
-    if not problems:
-        return
-    more = len(problems) - 1
-    hint = problems[0].hint
-    if more:
-        rest = f"{more} more: `hsm config validate` lists them all"
-        hint = f"{hint} ({rest})" if hint else rest
-    raise ConfigError(str(problems[0]), hint)
+    if problems:
+        raise ProblemsError(problems)
 
 
 def suggest(word: str, known: Iterable[str], otherwise: Optional[str] = None) -> Optional[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
-__all__ = ["Document", "Mark", "Path", "Place", "Problem"]
+from ..errors import ConfigError
+
+__all__ = ["Document", "Mark", "Path", "Place", "Problem", "ProblemsError"]
 
 Path = Sequence[Union[str, int]]
 """Keys and list positions that lead to a value, from the top of the file."""
@@ -37,6 +39,19 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.mark}: {self.message}"
+
+
+class ProblemsError(ConfigError):
+    """A file with problems: the message is the first of them, and `problems` has them all."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        first, more = problems[0], len(problems) - 1
+        hint = first.hint
+        if more:
+            rest = f"{more} more: `hsm config validate` lists them all"
+            hint = f"{hint} ({rest})" if hint else rest
+        super().__init__(str(first), hint)
+        self.problems = tuple(problems)
 
 
 class Place(NamedTuple):

@@ -6,12 +6,13 @@ self-multiplying file to exhaust the stack or the memory.
 
 from __future__ import annotations
 
+import os
 import pathlib
 import re
 from typing import Any, Dict, Iterator, List, NoReturn, Optional, Tuple, Union
 
-from ..errors import ConfigError, NotFoundError
-from .document import Document, Mark, Place, Problem
+from ..errors import NotFoundError
+from .document import Document, Mark, Place, Problem, ProblemsError
 from .scalars import ScalarError, read_plain, suspicion
 
 __all__ = ["load", "loads"]
@@ -38,9 +39,9 @@ def load(path: Union[str, pathlib.Path]) -> Document:
     """Read a YAML file.
 
     :raises NotFoundError: when the file is not there or cannot be read.
-    :raises ConfigError: when it is not a YAML mapping; the message has line and column.
+    :raises ProblemsError: when it is not a YAML mapping; the message has line and column.
     """
-    name = str(path)
+    name = _name(path)
     try:
         data = pathlib.Path(path).read_bytes()
     except OSError as error:
@@ -53,22 +54,33 @@ def load(path: Union[str, pathlib.Path]) -> Document:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
         mark = Mark(line, column, name)
-        raise ConfigError(f"{mark}: not UTF-8 text", "save the file as UTF-8") from None
+        raise ProblemsError([Problem("not UTF-8 text", mark, "save the file as UTF-8")]) from None
     return loads(text, name)
 
 
 def loads(text: str, name: str) -> Document:
     """Read YAML from a string; `name` is what messages call it.
 
-    :raises ConfigError: when it is not a YAML mapping; the message has line and column.
+    :raises ProblemsError: when it is not a YAML mapping; the message has line and column.
     """
     odd = _UNPRINTABLE.search(text)
     if odd is not None:
         line = text.count("\n", 0, odd.start()) + 1
         column = odd.start() - text.rfind("\n", 0, odd.start())
         mark = Mark(line, column, name)
-        raise ConfigError(f"{mark}: the character U+{ord(odd.group()):04X} cannot be in a YAML file", "delete it")
+        code = f"U+{ord(odd.group()):04X}"
+        raise ProblemsError([Problem(f"the character {code} cannot be in a YAML file", mark, "delete it")])
     return _Builder(text, name).build()
+
+
+def _name(path: Union[str, pathlib.Path]) -> str:
+    """A file's name for messages: relative where it lies below the working folder."""
+    name = str(path)
+    try:
+        relative = os.path.relpath(name)
+    except (OSError, ValueError):  # the working folder is gone; a NUL in the name
+        return name
+    return name if relative.startswith(os.pardir + os.sep) else relative
 
 
 class _Frame:
@@ -122,10 +134,10 @@ class _Builder:
         except yaml.YAMLError as error:
             self._fail_syntax(error)
         if self.top is None:
-            raise ConfigError(f"{self.name}: the file is empty", "it needs at least one `key: value` line")
+            self._fail((0, 0), "the file is empty", "it needs at least one `key: value` line")
         if not isinstance(self.top, dict):
             kind = "a list" if isinstance(self.top, list) else "a single value"
-            raise ConfigError(f"{self.name}:1:1: the file is {kind}", "its top must be `key: value` lines")
+            self._fail((0, 0), f"the file is {kind}", "its top must be `key: value` lines")
         return Document(self.name, self.top, self.text, tuple(self.warnings), self.places)
 
     def _scalar(self, event: Any, place: Tuple[int, int]) -> None:
@@ -238,12 +250,12 @@ class _Builder:
         return Mark(place[0] + 1, place[1] + 1, self.name)
 
     def _fail(self, place: Tuple[int, int], message: str, hint: Optional[str] = None) -> NoReturn:
-        raise ConfigError(f"{self._mark(place)}: {message}", hint)
+        raise ProblemsError([Problem(message, self._mark(place), hint)]) from None
 
     def _fail_syntax(self, error: Exception) -> NoReturn:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         if mark is None:
-            raise ConfigError(f"{self.name}: not YAML: {str(error).splitlines()[0]}") from None
+            self._fail((0, 0), f"not YAML: {str(error).splitlines()[0]}")
         lines = self.text.splitlines()
         line = lines[mark.line] if mark.line < len(lines) else ""
         if "\t" in line[: len(line) - len(line.lstrip())]:

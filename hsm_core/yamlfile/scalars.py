@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 import re
-from typing import NamedTuple, Optional, Union
+from typing import Any, NamedTuple, Optional, Union
 
-__all__ = ["Scalar", "ScalarError", "Suspicion", "read_plain", "reads_as_number", "suspicion"]
+from ..flatyaml import value_text
+
+__all__ = ["Scalar", "ScalarError", "Suspicion", "as_yaml", "read_plain", "reads_as_number", "suspicion"]
 
 Scalar = Union[None, bool, int, float, str]
 
@@ -26,6 +28,7 @@ _BASED = re.compile(r"0(x[0-9a-fA-F]+|o[0-7]+|b[01]+)")
 _FLOAT = re.compile(r"[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _NUMBERISH = re.compile(r"[-+]?\.?[0-9][0-9_,]*(\.[0-9_,]*)?\.?([eE][-+]?[0-9_.]*)?")
+_SIMPLE = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./+-]*")
 _MAX_DIGITS = 300  # more than any float has; Python 3.11 refuses to read integers beyond 4300
 
 
@@ -99,3 +102,9 @@ def suspicion(text: str, value: Scalar) -> Optional[Suspicion]:
             f'write it as a number (0.1, 1e-3), a list ([1, 2]), or "{text}" in quotes',
         )
     return None
+
+
+def as_yaml(value: Any) -> str:
+    """A value as one line of YAML, in quotes only where they are needed."""
+    plain = isinstance(value, str) and _SIMPLE.fullmatch(value) and read_plain(value) == value
+    return value if plain else value_text(value)
