@@ -12,7 +12,7 @@ import re
 from json.encoder import encode_basestring
 from typing import Any, Dict, List, Mapping, Match, Tuple
 
-__all__ = ["dumps", "loads", "value_text"]
+__all__ = ["dumps", "loads", "plain_text", "value_text"]
 
 _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -28,7 +28,7 @@ def dumps(mapping: Mapping[str, Any]) -> str:
     """
     if not mapping:
         return _EMPTY
-    return "".join([f"{_key_text(key)}: {value_text(value)}\n" for key, value in mapping.items()])
+    return "".join([f"{plain_text(key)}: {value_text(value)}\n" for key, value in mapping.items()])
 
 
 def loads(text: str) -> Dict[str, Any]:
@@ -91,7 +91,8 @@ def _float_text(value: float) -> str:
     return text
 
 
-def _key_text(key: str) -> str:
+def plain_text(key: str) -> str:
+    """Text without quotes where YAML reads it as the same text, with them otherwise."""
     if _PLAIN_KEY.fullmatch(key) and key.lower() not in _YAML_WORDS:
         return key
     return value_text(key)
