@@ -185,7 +185,8 @@ def signature_of(record: Mapping[str, Any]) -> str:
             return str(record[key])
     if record.get("signal"):
         return f"signal {record['signal']}"
-    return f"exit code {record.get('exit_code')}"
+    code = record.get("exit_code")
+    return "failed without a word" if code is None else f"exit code {code}"
 
 
 def _collected(state: SweepState, event: Event) -> None:
