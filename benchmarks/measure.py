@@ -50,8 +50,9 @@ def _proc_value(pid: int, file: str, key: str) -> int:
     return 0
 
 
-def _runner_of(pid: int) -> Optional[int]:
-    for task in Path(f"/proc/{pid}/task").iterdir():
+def runner_of(pid: Optional[int] = None) -> Optional[int]:
+    """The process id of the runner that a process started; None asks for this process's own."""
+    for task in Path(f"/proc/{pid or 'self'}/task").iterdir():
         for child in (task / "children").read_text().split():
             command = Path(f"/proc/{child}/cmdline").read_bytes()
             if b"runner.py\0serve" in command:
@@ -87,7 +88,7 @@ def run(
                 process.wait()
                 raise BenchmarkError(f"{' '.join(argv)}: not done after {timeout_s:.0f} s")
             try:
-                runner = runner or _runner_of(process.pid)
+                runner = runner or runner_of(process.pid)
                 peak_mb = max(peak_mb, _proc_value(process.pid, "status", "VmHWM:") / 1024)
                 if runner:
                     runner_cpu_s = max(runner_cpu_s, own_cpu_s(runner))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import List
 
 from measure import Cost, rate, run, task_times
 from table import Figure
-from workbench import NOOP, PEERS, Workbench, grid
+from workbench import HERE, NOOP, PEERS, Workbench, grid
 
 COUNT = 1000
 
@@ -17,7 +18,7 @@ COUNT = 1000
 def noop(bench: Workbench) -> List[Figure]:
     """Speed and cost, with GNU parallel and HyperQueue in turn with ours, so that all meet the same machine."""
     ours: List[Cost] = []
-    rates, firsts, parallel, hyperqueue, hyperqueue_rates = [], [], [], [], []
+    rates, firsts, xargs, parallel, hyperqueue, hyperqueue_rates = [], [], [], [], [], []
     for _ in range(bench.repeat):
         project = bench.project("noop", grid(10, 10, 10))
         cost = run([bench.hsm, "run", "--sources", "local:2"], project)
@@ -27,6 +28,8 @@ def noop(bench: Workbench) -> List[Figure]:
         ours.append(cost)
         rates.append(rate(times))
         firsts.append(times[0]["start"] - cost.began_at)
+        if bench.xargs:
+            xargs.append(_xargs(bench))
         if bench.parallel:
             parallel.append(_parallel(bench))
         if bench.has_hyperqueue:
@@ -46,6 +49,9 @@ def noop(bench: Workbench) -> List[Figure]:
         Figure("runner's CPU a task", runner / COUNT * 1e3, "ms", 0.4),
         Figure("controller's peak memory", max(cost.peak_mb for cost in ours), "MB"),
     ]
+    if xargs:
+        # It keeps no record of anything: what the machine needs for the processes alone, at this moment.
+        figures.append(Figure("whole command", wall, "s", None, statistics.median(xargs), "xargs -P2"))
     if parallel:
         peer = statistics.median(parallel)
         figures.append(Figure("whole command", wall, "s", 0.45, peer, "GNU parallel", of_ratio=True))
@@ -59,6 +65,26 @@ def noop(bench: Workbench) -> List[Figure]:
         peer = statistics.median(hyperqueue_rates)
         figures.append(Figure("tasks a second once running", statistics.median(rates), "/s", None, peer, "HyperQueue"))
     return figures
+
+
+def pool(bench: Workbench) -> List[Figure]:
+    """The local source and its runner, fed a thousand such tasks at once, without a controller."""
+    results = []
+    for _ in range(bench.repeat):
+        argv = [bench.python, str(HERE / "pool_alone.py"), str(bench.project("pool", grid(1))), str(COUNT), NOOP]
+        results.append(json.loads(run(argv, bench.folder).stdout))
+        if results[-1]["ended"] != COUNT:
+            raise AssertionError(f"{results[-1]['ended']} of {COUNT} tasks ended")
+    return [
+        Figure("tasks a second", statistics.median(result["rate"] for result in results), "/s", 1100, at_least=True),
+        Figure("runner's CPU a task", statistics.median(result["runner_cpu_ms"] for result in results), "ms", 0.4),
+    ]
+
+
+def _xargs(bench: Workbench) -> float:
+    folder = bench.project("xargs", grid(1))
+    (folder / "numbers").write_text("\n".join(map(str, range(COUNT))))
+    return run([str(bench.xargs), "-a", "numbers", "-P2", "-n1", NOOP], folder).wall_s
 
 
 def _parallel(bench: Workbench) -> float:

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Callable, Dict, List
 
-from noop import noop
+from noop import noop, pool
 from scale import declared, large
 from startup import startup
 from table import Figure, markdown
@@ -23,6 +23,7 @@ from workbench import ROOT, Workbench, machine
 
 BENCHMARKS: Dict[str, Callable[[Workbench], List[Figure]]] = {
     "noop": noop,
+    "pool": pool,
     "startup": startup,
     "large": large,
     "declared": declared,

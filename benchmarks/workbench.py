@@ -12,8 +12,9 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from measure import BenchmarkError
 
-ROOT = Path(__file__).resolve().parent.parent
-PEERS = Path(__file__).resolve().parent / "peers"
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+PEERS = HERE / "peers"
 NOOP = shutil.which("true") or "/bin/true"
 
 
@@ -28,6 +29,7 @@ class Workbench:
         self.python = str(self.environment / "bin" / "python")
         self.has_hyperqueue = False
         self.parallel = shutil.which("parallel")
+        self.xargs = shutil.which("xargs")
 
     def __enter__(self) -> Workbench:
         return self
