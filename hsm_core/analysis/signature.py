@@ -1,6 +1,7 @@
 """The last words of a failed program, with what differs from run to run masked: failures alike have one signature.
 
-Two tasks that fail for one reason, on different learning rates, in different folders, should say the same. So numbers, addresses, paths, quoted values and ids become placeholders; words stay.
+Two tasks that fail for one reason, on different learning rates, in different folders, should say the same. So numbers,
+addresses, paths, quoted values and ids become placeholders; words stay.
 """
 
 from __future__ import annotations
