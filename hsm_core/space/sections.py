@@ -141,8 +141,8 @@ def _seed_name(reader: Reader, given: Mapping[str, Any], path: Path) -> Optional
 def _random(reader: Reader, section: Any, path: Path) -> None:
     """Parameters drawn together, `count` times."""
     if not isinstance(section, dict):
-        hint = "give it `count`, `seed` and `parameters`"
-        reader.problem(f"random must be a mapping, not {shown(section)}", path, hint)
+        remedy = "give it `count`, `seed` and `parameters`"
+        reader.problem(f"random must be a mapping, not {shown(section)}", path, remedy)
         return
     reader.only_keys(section, ("count", "seed", "parameters"), path)
     count = reader.whole("random.count", section.get("count"), (*path, "count"), 1, MAX_COUNT)
