@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from ...flatyaml import value_text
+from ...flatyaml import dumps
 from ..files import write_atomic
 from ..layout import SweepLayout
 from .facts import Facts
@@ -33,7 +33,7 @@ def update_metadata(layout: SweepLayout, facts: Facts) -> None:
         origin = layout.metadata.read_text(encoding="utf-8").partition(_MARK)[0]
     except FileNotFoundError:
         origin = ""
-    lines = [f"  {key}: {value_text(value)}\n" for key, value in _outcome(facts).items()]
+    lines = [f"  {line}\n" for line in dumps(_outcome(facts)).splitlines()]
     text = f"{origin.rstrip()}\n{_MARK}outcome:\n{''.join(lines)}"
     write_atomic(layout.metadata, text.encode())
 

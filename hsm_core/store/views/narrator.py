@@ -156,14 +156,16 @@ class Narrator:
         self._main(now, f"{event['sweep_id']} declared: {self._total} tasks")
 
     def _opened(self, event: Event, now: str) -> None:
-        for offered in event["sources"]:
-            self._source(offered["id"]).slots = offered["slots"]
         self._ends.clear()
         self._ended = 0
         self._sampled_at = event["t"]
-        sources = ", ".join(f"{self._source(one['id']).name} ({one['slots']} slots)" for one in event["sources"])
-        who = f"controller {event['epoch']}, process {event.get('pid')} on {event.get('host')}"
-        self._main(now, f"opened by {who}; sources: {sources or 'none'}")
+        who = f"process {event.get('pid')} on {event.get('host')}"
+        self._main(now, f"opened by controller {event['epoch']}, {who}")
+
+    def _joined(self, event: Event, now: str) -> None:
+        source = self._source(event["source"])
+        source.slots = event["slots"]
+        self._of(source, now, f"ready, {source.slots} slots", self._sweep)
 
     def _assigned(self, event: Event, now: str) -> None:
         source = self._source(event["source"])
@@ -258,7 +260,11 @@ class Narrator:
         self._main(now, f"released: {one_line(event['reason'])}")
 
     def _note(self, event: Event, now: str) -> None:
-        self._main(now, one_line(event["text"]))
+        text = one_line(event["text"])
+        if "source" in event:
+            self._of(self._source(event["source"]), now, text)
+        else:
+            self._main(now, text)
 
     def _closed(self, event: Event, now: str) -> None:
         self._sample(event)
@@ -268,6 +274,7 @@ class Narrator:
 _TELLERS: Dict[str, Callable[[Narrator, Event, str], None]] = {
     "created": Narrator._created,
     "opened": Narrator._opened,
+    "joined": Narrator._joined,
     "assigned": Narrator._assigned,
     "accepted": Narrator._accepted,
     "refused": Narrator._refused,

@@ -11,7 +11,7 @@ from ...engine.events import Event
 from ...engine.state import SweepState
 from .. import summary
 from ..files import write_atomic
-from ..journal import Position, read
+from ..journal import JournalWriter, Position, read
 from ..layout import SweepLayout
 from .facts import describe
 from .failures import FailureBook
@@ -35,20 +35,27 @@ _FLUSH_EVERY = 4096
 class Views:
     """The views of one sweep, for one controller.
 
-    Make it after the journal was replayed and before `opened` is appended. The summary is written only when the
-    logs are, so a summary that stands for the journal's end says that the logs are whole; if it does not, the logs
-    are made again here.
+    Make it when the journal was replayed and opened for writing, and before `opened` is appended. The summary is
+    written only when the logs are, so a summary that stands for the journal's end says that the logs are whole; if it
+    does not, the logs are made again here.
 
     :param state: the controller's own; the views look at it, the engine changes it.
-    :param position: where the replay ended.
-    :param cpu: seconds of this thread's work, to learn what a rewrite costs; tests put their own.
+    :param replayed: where the replay ended.
+    :param journal: the open journal; the summary says up to where in it.
+    :param cpu: a clock in seconds, to learn what a rewrite costs; tests put their own.
     """
 
     def __init__(
-        self, layout: SweepLayout, state: SweepState, position: Position, cpu: Callable[[], float] = time.perf_counter
+        self,
+        layout: SweepLayout,
+        state: SweepState,
+        replayed: Position,
+        journal: JournalWriter,
+        cpu: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._layout = layout
         self._state = state
+        self._journal = journal
         self._cpu = cpu
         self._logs = LogFiles()
         self._failures = FailureBook()
@@ -57,7 +64,7 @@ class Views:
         self._logs_due = self._summary_due = self._tables_due = self._errors_due = 0.0
         self._summary_dirty = self._mapping_dirty = False
         written = summary.read(layout)
-        if state.total and (written is None or written[1] != position):
+        if state.total and (written is None or written[1] != replayed):
             with contextlib.suppress(OSError):
                 self._begin_again()
         else:
@@ -73,29 +80,25 @@ class Views:
             self._failures.take(event)
         self._summary_dirty = self._mapping_dirty = True
 
-    def flush(self, now: float, position: Position, force: bool = False) -> bool:
+    def flush(self, now: float, force: bool = False) -> None:
         """Write what is due. A disk that takes nothing stops nobody; the views are made later.
 
         :param now: Unix seconds.
-        :param position: of the journal, behind the last event that was taken.
         :param force: write everything now, because the controller lets go.
-        :returns: whether everything that was due is written.
         """
         try:
             if force:
-                self._write_all(position)
+                self._write_all()
             else:
-                self._write_due(now, position)
+                self._write_due(now)
         except OSError:
             self._summary_dirty = self._mapping_dirty = True
             self._logs_due = self._summary_due = self._tables_due = now + _TRY_AGAIN_S
             if self._mapping is not None:
                 self._mapping.give_up()
                 self._mapping = None
-            return False
-        return True
 
-    def _write_due(self, now: float, position: Position) -> None:
+    def _write_due(self, now: float) -> None:
         if self._mapping is not None:
             self._step_mapping(now)
         if now < self._logs_due:
@@ -104,7 +107,7 @@ class Views:
         self._logs.flush()
         if self._summary_dirty and now >= self._summary_due and not self._logs.behind:
             self._summary_due = now + _SUMMARY_EVERY_S
-            summary.write(self._layout, describe(self._state), position)
+            summary.write(self._layout, describe(self._state), self._journal.position)
             self._summary_dirty = False
         if self._failures.dirty and now >= self._errors_due:
             self._errors_due = now + _TABLES_EVERY_S
@@ -124,7 +127,7 @@ class Views:
             self._mapping = None
             self._tables_due = now + max(_TABLES_EVERY_S, _TABLES_COST * self._mapping_cost)
 
-    def _write_all(self, position: Position) -> None:
+    def _write_all(self) -> None:
         if self._logs.behind:
             self._begin_again()
         self._logs.flush()
@@ -136,7 +139,7 @@ class Views:
         self._mapping = None
         facts = describe(self._state)
         update_metadata(self._layout, facts)
-        summary.write(self._layout, facts, position)
+        summary.write(self._layout, facts, self._journal.position)
         self._summary_dirty = self._mapping_dirty = False
 
     def _write_failures(self) -> None:
