@@ -23,9 +23,11 @@ def clock(t: Optional[float]) -> str:
 
 
 def span(seconds: Optional[float]) -> str:
-    """A span of time in at most two units: `0.4s`, `12s`, `3m 05s`, `2h 15m`, `3d 4h`; `-` for none."""
+    """A span of time in at most two units: `8ms`, `0.4s`, `12s`, `3m 05s`, `2h 15m`, `3d 4h`; `-` for none."""
     if seconds is None:
         return "-"
+    if 0 < seconds < 0.0995:
+        return f"{seconds * 1000:.0f}ms"
     if seconds < 9.95:
         return f"{max(0.0, seconds):.1f}s"
     whole = round(seconds)

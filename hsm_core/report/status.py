@@ -1,0 +1,133 @@
+"""What `hsm status` and `hsm monitor` show of a sweep: tables made from its facts, and what to type next."""
+
+from __future__ import annotations
+
+from typing import List, Sequence
+
+from ..store.views.facts import Facts
+from ..store.views.words import clock, one_line, span
+from .tables import Column, Table
+
+__all__ = ["failure_lines", "next_steps", "progress_text", "sources_table", "sweep_table", "sweeps_table"]
+
+_ALWAYS = ("completed", "failed", "running", "pending")
+_SHOWN_FAILURES = 5
+
+
+def sweep_table(facts: Facts) -> Table:
+    """One sweep: its state, how far it is, how long it took and will take."""
+    counts = facts["counts"]
+    rows = [("Status", state_text(facts["state"]))]
+    if facts["reason"] and facts["state"] in ("held", "interrupted", "cancelled", "paused"):
+        rows.append(("Reason", one_line(facts["reason"])))
+    rows.append(("Progress", progress_text(facts)))
+    others = [state for state in counts if state not in _ALWAYS and counts[state]]
+    rows += [(state.capitalize(), f"{counts[state]:,}") for state in (*_ALWAYS, *others)]
+    rows.append(("Started", clock(facts["started_at"])))
+    if facts["finished_at"] is not None:
+        rows.append(("Finished", clock(facts["finished_at"])))
+    rows.append(("Duration", span(facts["duration_s"])))
+    if facts["finished_at"] is None:
+        rows.append(("ETA", span(facts["eta_s"])))
+    return Table((Column("Metric"), Column("Value", wide=True, state=True)), rows, f"Sweep Status: {facts['sweep_id']}")
+
+
+def sources_table(facts: Facts) -> Table:
+    """Its sources: how busy, how well, how fast."""
+    rows: List[Sequence[str]] = []
+    for source in facts["sources"]:
+        health = source["health"] if source["open"] else "not in use"
+        rows.append(
+            (
+                source["name"],
+                f"{source['active']}/{source['slots']}",
+                f"{source['completed']:,}",
+                f"{source['failed']:,}",
+                span(source["mean_duration_s"]),
+                health.capitalize(),
+                one_line(source["reason"]),
+            )
+        )
+    columns = [
+        Column("Source"),
+        Column("Active", right=True),
+        Column("Completed", right=True),
+        Column("Failed", right=True),
+        Column("Mean time", right=True),
+        Column("Health", state=True),
+    ]
+    if any(row[-1] for row in rows):
+        columns.append(Column("Reason", wide=True))
+    else:
+        rows = [list(row[:-1]) for row in rows]
+    return Table(columns, rows, "Source Utilization:")
+
+
+def sweeps_table(sweeps: Sequence[Facts]) -> Table:
+    """Many sweeps, one line each."""
+    rows = [
+        (
+            facts["sweep_id"],
+            state_text(facts["state"]),
+            progress_text(facts),
+            f"{_failed(facts):,}",
+            clock(facts["started_at"] or facts["created_at"]),
+            span(facts["duration_s"]),
+        )
+        for facts in sweeps
+    ]
+    columns = (
+        Column("Sweep", wide=True),
+        Column("State", wide=True, state=True),
+        Column("Progress", right=True),
+        Column("Failed", right=True),
+        Column("Started"),
+        Column("Duration", right=True),
+    )
+    return Table(columns, rows)
+
+
+def state_text(state: str) -> str:
+    """A sweep's state in words."""
+    return state.replace("_", " ").capitalize()
+
+
+def progress_text(facts: Facts) -> str:
+    """`15/27 (55.6%)`; never 100 % before the last task."""
+    finished, total = facts["finished"], facts["total"]
+    percent = 100.0 if finished == total else min(99.9, 100.0 * finished / total)
+    return f"{finished:,}/{total:,} ({percent:.1f}%)"
+
+
+def failure_lines(facts: Facts) -> List[str]:
+    """The latest failures, a line each, newest last."""
+    recent = facts["recent_failures"][-_SHOWN_FAILURES:]
+    return [
+        f"{failure['task_id']}  {failure['ended']}"
+        + (f": {one_line(failure['signature'])}" if failure["signature"] != failure["ended"] else "")
+        + (" (runs again)" if failure["again"] else "")
+        for failure in recent
+    ]
+
+
+def next_steps(facts: Facts) -> List[str]:
+    """Commands that a person may want now, with what they do."""
+    sweep_id, state, counts = facts["sweep_id"], facts["state"], facts["counts"]
+    steps = []
+    if facts["recent_failures"]:
+        task = facts["recent_failures"][-1]["task_id"]
+        steps.append(f"hsm logs {sweep_id} {task}    # what a failed task printed")
+    if state == "running":
+        steps.append(f"hsm monitor watch {sweep_id}    # follow it")
+        return steps
+    if state in ("interrupted", "held"):
+        steps.append(f"hsm complete {sweep_id}    # go on with it")
+    elif _failed(facts):
+        steps.append(f"hsm complete {sweep_id} --retry-failed    # run the failed tasks again")
+    if counts["completed"]:
+        steps.append(f"hsm export {sweep_id} --format csv    # results as a table")
+    return steps
+
+
+def _failed(facts: Facts) -> int:
+    return sum(facts["counts"][state] for state in ("failed", "timeout", "lost"))
