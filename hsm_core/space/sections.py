@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from ..yamlfile.check import shown, suggest
 from .axes import RowsAxis, SampledAxis, ValuesAxis
@@ -105,32 +105,39 @@ def _fixed(reader: Reader, section: Any, path: Path) -> None:
 
 def _repeats(reader: Reader, section: Any, path: Path) -> None:
     """The same again with seeds 0, 1, …: `repeats: 3` or `repeats: {count: 3, name: seed}`."""
-    given, at = _short_form(reader, section, "count", path)
-    count = reader.whole("repeats", given.get("count"), at, 1, MAX_COUNT)
-    name = _seed_name(reader, given, path)
-    if name is not None and count is not None:
-        reader.declare(name, path)
-        reader.axes.append(ValuesAxis(name, range(count), "repeat"))
+    entry = _short_form(reader, section, "count", path)
+    if entry is not None:
+        name = _seed_name(reader, section, path)
+        count = reader.whole("repeats", entry.value, entry.path, 1, MAX_COUNT)
+        if name is not None and count is not None:
+            reader.declare(name, path)
+            reader.axes.append(ValuesAxis(name, range(count), "repeat"))
 
 
 def _seeds(reader: Reader, section: Any, path: Path) -> None:
     """The same again with these seeds: `seeds: [1, 7]` or `seeds: {values: [1, 7], name: seed}`."""
-    given, at = _short_form(reader, section, "values", path)
-    name = _seed_name(reader, given, path)
-    if name is not None:
-        _values_axis(reader, name, Entry("seeds", given.get("values"), at), path, "seed")
+    entry = _short_form(reader, section, "values", path)
+    if entry is not None:
+        name = _seed_name(reader, section, path)
+        if name is not None:
+            _values_axis(reader, name, entry, path, "seed")
 
 
-def _short_form(reader: Reader, section: Any, key: str, path: Path) -> Tuple[Mapping[str, Any], Path]:
-    """A section that is either a mapping or just the value of its most important key, and where that value is."""
+def _short_form(reader: Reader, section: Any, key: str, path: Path) -> Optional[Entry]:
+    """What `key` says in a section which may also be just that; or None after a complaint."""
+    what = str(path[0])
     if not isinstance(section, dict):
-        return {key: section}, path
+        return Entry(what, section, path)
     reader.only_keys(section, (key, "name"), path)
-    return section, (*path, key)
+    if key in section:
+        return Entry(what, section[key], (*path, key))
+    if section.keys() <= {"name"}:  # otherwise a misspelt key was complained of already
+        reader.problem(f"{what} has no {key!r}", path, f"add `{key}: …`")
+    return None
 
 
-def _seed_name(reader: Reader, given: Mapping[str, Any], path: Path) -> Optional[str]:
-    name = given.get("name", "seed")
+def _seed_name(reader: Reader, section: Any, path: Path) -> Optional[str]:
+    name = section.get("name", "seed") if isinstance(section, dict) else "seed"
     why = name_problem(name) if isinstance(name, str) else f"the parameter's name must be text, not {shown(name)}"
     if why is not None:
         reader.problem(why, (*path, "name"))
