@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 import time
 from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, TextIO
 
 from ..contract import TaskState
+from ..engine.engine import Finish
 from ..engine.events import Event
 from ..engine.reduce import signature_of, verdict_of
 from ..engine.state import SweepState
-from ..store.layout import task_id
+from ..store.layout import SweepLayout, task_id
 from ..store.views.facts import Facts, describe
 from ..store.views.words import how_it_ended, one_line, span
 from .status import next_steps, progress_text
@@ -19,7 +22,7 @@ from .tables import is_terminal, make_console
 if TYPE_CHECKING:
     from .live import LiveDisplay
 
-__all__ = ["Progress", "conclusion", "counts_text"]
+__all__ = ["Progress", "conclusion", "counts_text", "failure_text"]
 
 _LIVE_EVERY_S = 0.25
 _LINE_EVERY_S = 1.0
@@ -27,98 +30,101 @@ _LATER_LINE_EVERY_S = 10.0
 _LATER_S = 60.0
 _MAX_NAMED = 10
 _SHOWN = (TaskState.COMPLETED, TaskState.FAILED, TaskState.TIMEOUT, TaskState.LOST, TaskState.CANCELLED)
+_MORE = "… further failures are counted, not listed"
 _BAD = (TaskState.FAILED, TaskState.TIMEOUT, TaskState.LOST)
 
 
 class Progress:
-    """Follows a sweep from inside its controller, as a sink of its events.
+    """Follows a sweep from inside its controller: `update` now and then, `stop`, and `close` with the last word.
 
-    Make it before the sweep is conducted: `Conduct(sinks=[progress.attach], tell=progress.say)`.
-
-    :param stream: standard error, as a rule: standard output is for results.
+    :param stream: for the progress; standard error by default, because standard output is for results.
     :param clock: seconds, monotonic.
     """
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
-        self._stream = stream
+    def __init__(
+        self, layout: SweepLayout, stream: Optional[TextIO] = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._layout = layout
+        self._stream = sys.stderr if stream is None else stream
         self._clock = clock
-        self._terminal = is_terminal(stream)
+        self._terminal = is_terminal(self._stream)
         self._live: Optional[LiveDisplay] = None
         self._state: Optional[SweepState] = None
         self._began = clock()
         self._due = 0.0
-        self._last_line = ""
+        self._last_counts = ""
         self._failures = 0
-        self._waiting: List[str] = []
-
-    def attach(self, state: SweepState) -> Progress:
-        """Follow this sweep. :param state: the controller's own."""
-        self._state = state
-        return self
+        self._news: List[Event] = []
 
     def take(self, events: Iterable[Event]) -> None:
-        """Note the failures among the events."""
+        """Note what is worth a line of its own: failures, the first few by name, and a hold."""
         for event in events:
             name = event["e"]
-            if name == "ended":
-                if verdict_of(event["record"]) in _BAD:
-                    self._failed(event)
-            elif name in ("lost", "unplaceable"):
-                self._failed(event)
-            elif name == "held":
-                self._waiting.append(f"held: {one_line(event['reason'])}")
+            if name == "held":
+                self._news.append(event)
+            elif name in ("lost", "unplaceable") or (name == "ended" and verdict_of(event["record"]) in _BAD):
+                self._failures += 1
+                if self._failures <= _MAX_NAMED + 1:
+                    self._news.append(event)
 
-    def flush(self, now: float, force: bool = False) -> None:
-        """Draw, if it is time to. :param force: the sweep is over: draw the last picture and let the terminal go."""
-        with contextlib.suppress(OSError):  # nobody looks any more; the sweep goes on
-            for line in self._waiting:
-                self._print(line)
-            self._waiting.clear()
+    def update(self, state: SweepState, now: float) -> None:
+        """Show how the sweep stands, if there is something new and it is time to. :param now: Unix seconds."""
+        self._state = state
+        moment = self._clock()
+        if moment < self._due and not self._news:
+            return
+        with contextlib.suppress(OSError, ValueError):  # nobody looks any more; the sweep goes on
+            self._tell_news(state)
+            if moment < self._due:
+                return
             if self._terminal:
-                self._draw()
+                self._draw(state, moment)
             else:
-                self._write_line(force)
-            if force:
-                self.close()
+                self._write_line(state, moment)
 
     def say(self, line: str) -> None:
         """Print a line, above the live display where there is one."""
-        with contextlib.suppress(OSError):
-            self._print(line)
+        with contextlib.suppress(OSError, ValueError):
+            if self._live is not None:
+                self._live.print(line)
+            else:
+                self._stream.write(line + "\n")
+                self._stream.flush()
 
-    def close(self) -> None:
-        """Let the terminal go; harmless twice."""
+    def stop(self) -> None:
+        """Let the terminal go, the last picture on it; harmless twice."""
         if self._live is not None:
-            self._live.stop()
+            with contextlib.suppress(OSError, ValueError):
+                if self._state is not None:
+                    self._live.update(self._state, self._clock() - self._began)
+                self._live.stop()
             self._live = None
         self._terminal = False
 
-    def _print(self, line: str) -> None:
-        if self._live is not None:
-            self._live.print(line)
-        else:
-            self._stream.write(line + "\n")
-            self._stream.flush()
+    def close(self, state: SweepState, finish: Finish) -> None:
+        """Say how it ended, where the results are, and what to type next, on standard output."""
+        self.stop()
+        self._tell_news(state)
+        # The state may have all that the sweep needs and the controller still let go for another reason.
+        lines = conclusion({**describe(state), "state": finish.state, "reason": finish.reason}, self._where())
+        sys.stdout.write("\n".join(lines) + "\n")
 
-    def _failed(self, event: Event) -> None:
-        self._failures += 1
-        if self._failures > _MAX_NAMED:
-            if self._failures == _MAX_NAMED + 1:
-                self._waiting.append("… further failures are counted, not listed")
-            return
-        assert self._state is not None
-        index, attempt = event["task"]
-        record = event.get("record") or {"reason": event["reason"]}
-        ended, signature = how_it_ended(record), one_line(signature_of(record))
-        verb = verdict_of(record).value if event["e"] == "ended" else {"lost": "lost"}.get(event["e"], "failed")
-        why = ended if signature == ended else f"{ended}: {signature}"
-        again = f" (attempt {attempt}; it will run again)" if event.get("again") else ""
-        self._waiting.append(f"{task_id(index, self._state.total)} {verb}, {why}{again}")
+    def _where(self) -> str:
+        """The sweep's folder, as short as it can be typed here."""
+        path = os.path.relpath(self._layout.root)
+        return path if not path.startswith("..") else str(self._layout.root)
 
-    def _draw(self) -> None:
-        state, moment = self._state, self._clock()
-        if state is None or moment < self._due:
-            return
+    def _tell_news(self, state: SweepState) -> None:
+        news, self._news = self._news, []
+        named = self._failures - sum(event["e"] != "held" for event in news)
+        for event in news:
+            if event["e"] == "held":
+                self.say(f"held: {one_line(event['reason'])}")
+                continue
+            named += 1
+            self.say(failure_text(event, state.total) if named <= _MAX_NAMED else _MORE)
+
+    def _draw(self, state: SweepState, moment: float) -> None:
         self._due = moment + _LIVE_EVERY_S
         if self._live is None:
             # Importing rich takes as long as starting fifty tasks: not before the first of them run.
@@ -129,17 +135,25 @@ class Progress:
             self._live = LiveDisplay(make_console(self._stream))
         self._live.update(state, moment - self._began)
 
-    def _write_line(self, force: bool) -> None:
-        state, moment = self._state, self._clock()
-        if state is None or (moment < self._due and not force):
+    def _write_line(self, state: SweepState, moment: float) -> None:
+        counts = f"{state.finished:,}/{state.total:,} finished: {counts_text(state)}"
+        if counts == self._last_counts or not state.in_flight + state.finished:
             return
-        line = f"{state.finished:,}/{state.total:,} finished: {counts_text(state)}"
-        if line == self._last_line:
-            return
-        self._last_line = line
+        self._last_counts = counts
         self._due = moment + (_LINE_EVERY_S if moment - self._began < _LATER_S else _LATER_LINE_EVERY_S)
         eta = state.eta_s()
-        self._print(line + (f", about {span(eta)} left" if eta and state.finished < state.total else ""))
+        self.say(counts + (f", about {span(eta)} left" if eta and state.finished < state.total else ""))
+
+
+def failure_text(event: Event, total: int) -> str:
+    """A failure in a line: `task_003 failed, exit code 1: ValueError: …`."""
+    index, attempt = event["task"]
+    record = event.get("record") or {"state": "failed", "reason": event["reason"]}
+    verb = "lost" if event["e"] == "lost" else verdict_of(record).value
+    ended, signature = how_it_ended(record), one_line(signature_of(record))
+    why = ended if signature == ended else f"{ended}: {signature}"
+    again = f" (attempt {attempt}; it will run again)" if event.get("again") else ""
+    return f"{task_id(index, total)} {verb}, {why}{again}"
 
 
 def counts_text(state: SweepState) -> str:
@@ -150,12 +164,11 @@ def counts_text(state: SweepState) -> str:
     return ", ".join(f"{count:,} {word}" for count, word in counts if count) or "nothing yet"
 
 
-def conclusion(state: SweepState, where: str) -> List[str]:
+def conclusion(facts: Facts, where: str) -> List[str]:
     """How a sweep ended, for the person who ran it: what happened, where the results are, what to type next.
 
     :param where: the sweep's folder, as a person would type it.
     """
-    facts = describe(state)
     lines = [_verdict(facts), f"Results: {where}"]
     steps = next_steps(facts)
     return lines + (["Next:"] + [f"  {step}" for step in steps] if steps else [])
