@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import copy
+import contextlib
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
@@ -16,6 +17,10 @@ from .load import FILE_NAME, Layers, read_layers
 from .schema import SCHEMA
 
 __all__ = ["Edit", "Entry", "entries", "get_value", "set_value"]
+
+
+_WORD = re.compile(r"""\"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s\[\]{}&*!|>"'#,][^\s,\[\]{}]*(?=\s*$|\s+#|\s*[,}])""")
+"""A quoted text, or an unquoted one without spaces, that is a whole value."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,8 @@ def _candidates(text: str) -> Iterator[Any]:
         except ConfigError:
             pass
         else:
-            if not isinstance(value, str) or value == text:
+            # Unquoted text is taken whole: YAML would drop a comment from it.
+            if not isinstance(value, str) or text[:1] in ("'", '"'):
                 yield value
     yield text
 
@@ -143,15 +149,17 @@ def _schema_of(path: Tuple[str, ...]) -> Optional[Dict[str, Any]]:
 
 
 def _with(data: Mapping[str, Any], path: Tuple[str, ...], value: Any) -> Dict[str, Any]:
-    """A copy of `data` in which the value at `path` is another; sections that are missing, or empty, are made."""
-    result = copy.deepcopy(dict(data))
-    section = result
+    """`data` in which the value at `path` is another; sections that are missing, or empty, are made.
+
+    Only what lies on the path is copied, so that a value which an alias also put elsewhere stays as it is there.
+    """
+    result = section = dict(data)
     for step in path[:-1]:
-        if section.get(step) is None:
-            section[step] = {}
-        section = section[step]
-        if not isinstance(section, dict):
+        inner = section.get(step)
+        if inner is not None and not isinstance(inner, dict):
             raise UsageError(f"{'.'.join(path)}: {step} has no keys of its own")
+        section[step] = dict(inner or {})
+        section = section[step]
     section[path[-1]] = value
     return result
 
@@ -161,6 +169,34 @@ def _edited(document: Document, path: Tuple[str, ...], value: Any) -> str:
 
     :raises ConfigError: when that cannot be done without changing something else.
     """
+    expected = _with(document.data, path, value)
+    for edit in (_replaced, _rewritten):
+        text = edit(document, path, value)
+        # Neither way is trusted: the new text must say exactly what was meant.
+        with contextlib.suppress(ConfigError):
+            if text is not None and loads(text, document.name).data == expected:
+                return text
+    hint = f"write it yourself: {path[-1]}: {as_yaml(value)}"
+    raise ConfigError(f"{document.key_mark(path)}: this cannot be changed without changing something else", hint)
+
+
+def _replaced(document: Document, path: Tuple[str, ...], value: Any) -> Optional[str]:
+    """The text with a single value on one line replaced, and every other byte as it was."""
+    mark = document.mark(path)
+    lines = document.text.splitlines(keepends=True)
+    if mark.line > len(lines):
+        return None
+    line = lines[mark.line - 1]
+    start = mark.column - 1
+    old = _WORD.match(line, start)
+    if old is None:
+        return None
+    lines[mark.line - 1] = line[:start] + as_yaml(value) + line[old.end() :]
+    return "".join(lines)
+
+
+def _rewritten(document: Document, path: Tuple[str, ...], value: Any) -> Optional[str]:
+    """The text as ruamel writes it after the change: comments and order as they were, indentation made regular."""
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap
     from ruamel.yaml.error import YAMLError
@@ -193,14 +229,9 @@ def _edited(document: Document, path: Tuple[str, ...], value: Any) -> str:
         else:
             _append(section, steps[0], written)
         editor.dump(tree, stream)
-        text = stream.getvalue()
-        right = loads(text, document.name).data == _with(document.data, path, value)
-    except (YAMLError, ConfigError, AttributeError, TypeError):
-        right = False
-    if not right:
-        hint = f"write it yourself: {path[-1]}: {as_yaml(value)}"
-        raise ConfigError(f"{document.key_mark(path)}: this cannot be changed without changing something else", hint)
-    return text
+    except (YAMLError, AttributeError, TypeError):
+        return None  # ruamel reads a little less than we do, and keys that are no strings otherwise
+    return stream.getvalue()
 
 
 def _append(section: Any, key: str, value: Any) -> None:
