@@ -1055,7 +1055,7 @@ class Runner:
         while self.running:
             try:
                 if hasattr(os, "waitid"):
-                    # While the leader is a zombie its pid names its group and nothing else: the rest can be killed safely.
+                    # A zombie leader keeps its pid: it names this group and no other, so the rest can be killed safely.
                     zombie = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
                     if zombie is None:
                         return
