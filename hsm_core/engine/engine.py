@@ -6,75 +6,31 @@ no clock (`now` is an argument) and does no I/O, so a test runs a year of a swee
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..contract import (
     Attempt,
     Capabilities,
     Handle,
+    Health,
     HealthReport,
     Observation,
-    SourceView,
     Strategy,
     SubmitResult,
     TaskState,
 )
+from .assign import Assigner
 from .events import Event, make
+from .instructions import Cancel, Collect, Find, Finish, Instruction, Submit
 from .interpret import interpret_answers, interpret_found, interpret_observation
 from .reduce import reduce
-from .state import IN_FLIGHT, SourceState, SweepState
+from .state import IN_FLIGHT, LiveTask, SourceState, SweepState
+from .troubles import Troubles
 
 __all__ = ["Cancel", "Collect", "Engine", "Find", "Finish", "Instruction", "Submit"]
 
-_LOOKAHEAD_S = 0.15
-"""A source that looks ahead is given what it will start within this time, by its measured rate."""
-_MAX_LOOKAHEAD = 1024
-_MAX_BATCH = 2048
-_MAX_QUIET_S = 60.0
 _GIVE_UP_S = 900.0
-"""How long a sweep waits for a disabled source that holds its last tasks."""
-_DISABLE_AFTER = 3
-"""Consecutive failed calls after which a source is given nothing more."""
-
-
-class Submit(NamedTuple):
-    """Submit these attempts under this token; the intention has been journalled."""
-
-    source: str
-    token: str
-    attempts: Sequence[Attempt]
-
-
-class Find(NamedTuple):
-    """Look whether these attempts were taken under this token."""
-
-    source: str
-    token: str
-    attempts: Sequence[Attempt]
-
-
-class Cancel(NamedTuple):
-    """End these attempts."""
-
-    source: str
-    handles: Mapping[Attempt, Handle]
-
-
-class Collect(NamedTuple):
-    """Bring home the files of these ended attempts."""
-
-    source: str
-    handles: Mapping[Attempt, Handle]
-
-
-class Finish(NamedTuple):
-    """The controller has nothing more to do."""
-
-    state: str
-    reason: str
-
-
-Instruction = Union[Submit, Find, Cancel, Collect, Finish]
+"""How long a sweep waits for its last tasks at sources of which nothing can be learned."""
 
 
 class Engine:
@@ -85,16 +41,14 @@ class Engine:
 
     def __init__(self, state: SweepState, strategy: Strategy) -> None:
         self.state = state
-        self._strategy = strategy
         self._capabilities: Dict[str, Capabilities] = {}
-        self._tokens = 0
         self._to_find: Dict[str, Set[int]] = {token: set(tasks) for token, tasks in state.unanswered.items()}
         self._told_to_end: Set[Attempt] = set()
         self._collecting: Set[Attempt] = set()
-        self._troubles: Dict[str, int] = {}
-        self._quiet_until: Dict[str, float] = {}
+        self._troubles: Dict[str, Troubles] = {}
         self._expected: Set[str] = set()
-        self._disabled_since: Dict[str, float] = {}
+        self._assigner = Assigner(state, strategy, self._capabilities, self._expected, self._speaks)
+        self._resting = False
         self._interrupted: Optional[str] = None
         self._at_once = False
 
@@ -120,7 +74,7 @@ class Engine:
         self, source: str, token: str, asked: Sequence[Attempt], result: SubmitResult, now: float
     ) -> List[Event]:
         """Take in the answers to a submission."""
-        events, open_questions = interpret_answers(source, asked, result, now)
+        events, open_questions = interpret_answers(self.state, source, asked, result, now)
         if open_questions:
             self._to_find.setdefault(token, set()).update(index for index, _ in open_questions)
         return self._take(events)
@@ -131,7 +85,7 @@ class Engine:
 
     def found(self, source: str, asked: Sequence[Attempt], found: Mapping[Attempt, Handle], now: float) -> List[Event]:
         """Take in what `find` found."""
-        return self._take(interpret_found(source, asked, found, now))
+        return self._take(interpret_found(self.state, source, asked, found, now))
 
     def collected(self, attempts: Sequence[Attempt], now: float) -> List[Event]:
         """The files of these attempts are home."""
@@ -156,35 +110,45 @@ class Engine:
         self._expected.discard(source)
         return self._take([make("joined", now, source=source, slots=slots)])
 
-    def trouble(self, source: str, reason: str, now: float, hangs: bool = False) -> List[Event]:
-        """A call of this source failed, or hangs: leave it alone for a while, longer each time."""
-        self._troubles[source] = count = self._troubles.get(source, 0) + 1
-        self._quiet_until[source] = now + min(_MAX_QUIET_S, 2.0 ** min(count, 10))
-        if source not in self.state.sources:
-            return []
-        return self._health(source, "disabled" if hangs or count >= _DISABLE_AFTER else "degraded", reason, now)
+    def trouble(self, source: str, reason: str, now: float, hangs: bool = False, call: str = "") -> List[Event]:
+        """A call of this source failed, or hangs: leave it alone for a while, longer each time.
 
-    def well(self, source: str, now: float) -> List[Event]:
+        :param call: submit, find, poll, collect, cancel or health; empty for one that hangs.
+        """
+        troubles = self._troubles.setdefault(source, Troubles())
+        troubles.failed(call, now, hangs)
+        return self._health(source, "disabled" if troubles.disabled else "degraded", reason, now)
+
+    def well(self, source: str, now: float, call: str = "") -> List[Event]:
         """A call of this source succeeded."""
-        if source not in self._troubles:
-            return []
-        del self._troubles[source]
-        self._quiet_until.pop(source, None)
-        return self._health(source, "healthy", "", now)
+        troubles = self._troubles.get(source)
+        if troubles:
+            troubles.succeeded(call)
+            if not troubles:
+                return self._health(source, Health.HEALTHY.value, "", now)
+        return []
 
     def reported(self, source: str, report: HealthReport, now: float) -> List[Event]:
-        """The source says how it is; what its calls did weighs more."""
-        return [] if source in self._troubles else self._health(source, report.health.value, report.detail, now)
+        """The source says how it is. What its calls did weighs more, but a disabled source gets one more try."""
+        troubles = self._troubles.setdefault(source, Troubles())
+        troubles.spoke()
+        if not troubles:
+            return self._health(source, report.health.value, report.detail, now)
+        if report.health in (Health.HEALTHY, Health.DEGRADED) and troubles.disabled and self._speaks(source, now):
+            troubles.one_more_try()
+            return self._health(source, Health.DEGRADED.value, self.state.sources[source].reason, now)
+        return []
 
     def _health(self, source: str, health: str, reason: str, now: float) -> List[Event]:
-        known = self.state.sources[source]
-        if (known.health, known.reason) == (health, reason):
+        known = self.state.sources.get(source)
+        if known is None or (known.health, known.reason) == (health, reason):
             return []
-        if health != "disabled":
-            self._disabled_since.pop(source, None)
-        else:
-            self._disabled_since.setdefault(source, now)
         return self._take([make("source", now, source=source, health=health, reason=reason)])
+
+    def _speaks(self, source: str, now: float) -> bool:
+        """The source is ready, and is not being left alone after a trouble."""
+        troubles = self._troubles.get(source)
+        return source in self._capabilities and (troubles is None or troubles.quiet_until <= now)
 
     def cancel(self, tasks: Optional[Sequence[int]], now: float) -> List[Event]:
         """A person asked to end these tasks, or all."""
@@ -196,6 +160,10 @@ class Engine:
         if at_once and not self._at_once:
             self._at_once = True
             self._told_to_end.clear()
+
+    def rest(self) -> None:
+        """Start nothing, leave alone what runs, and finish when all that was cancelled has ended."""
+        self._resting = True
 
     def _take(self, events: List[Event]) -> List[Event]:
         for event in events:
@@ -209,11 +177,13 @@ class Engine:
         events: List[Event] = []
         instructions: List[Instruction] = []
         self._hold_if_hopeless(events, now)
-        if not (self._interrupted or self.state.held or self.state.cancelling):
-            self._assign(events, instructions, now)
+        if not (self._interrupted or self._resting or self.state.held or self.state.cancelling):
+            assigned, submissions = self._assigner.assign(now)
+            events += assigned
+            instructions += submissions
         if self._to_find:
             self._find(instructions, now)
-        if self._interrupted or self.state.cancelling or any(t.cancelling for t in self.state.live.values()):
+        if self._interrupted or self.state.cancelling or self.state.ending:
             self._end(instructions, now)
         self._collect(instructions, now)
         finish = self._finish(now)
@@ -233,115 +203,6 @@ class Engine:
                 reason = f"{len(tasks)} tasks failed alike and none succeeded: {signature}"
                 events += self._take([make("held", now, reason=reason)])
                 return
-
-    # assigning
-
-    def _assign(self, events: List[Event], instructions: List[Instruction], now: float) -> None:
-        views = [view for view in map(self._view, self._usable(now)) if view is not None]
-        if not views:
-            return
-        limit = min(sum(view.free for view in views), _MAX_BATCH)
-        if self.state.limit is not None:
-            limit = min(limit, self._sweep_room())
-        tasks = self._candidates(limit, events, now)
-        if not tasks:
-            return
-        for source, indices in self._ask_strategy(tasks, views, limit).items():
-            self._tokens += 1
-            token = f"hsm-{self.state.uid}-{self.state.epoch}-{self._tokens}"
-            attempts = [(index, self._next_attempt(index)) for index in indices]
-            events += self._take([make("assigned", now, source=source, token=token, tasks=attempts)])
-            instructions.append(Submit(source, token, attempts))
-
-    def _usable(self, now: float) -> List[SourceState]:
-        return [
-            source
-            for source in self.state.sources.values()
-            if source.open and source.slots and source.health != "disabled"
-            if source.not_before <= now and self._speaks(source.id, now)
-        ]
-
-    def _speaks(self, source: str, now: float) -> bool:
-        """The source is ready, and is not being left alone after a trouble."""
-        return source in self._capabilities and self._quiet_until.get(source, 0.0) <= now
-
-    def _sweep_room(self) -> int:
-        """How many more tasks the sweep's own limit allows, all sources together.
-
-        With one source the limit is its number of slots already, and what it holds beyond them does not run.
-        """
-        assert self.state.limit is not None
-        if self._one_source():
-            return _MAX_BATCH
-        return max(0, self.state.limit - self.state.in_flight)
-
-    def _one_source(self) -> bool:
-        holders = [s for s in self.state.sources.values() if s.in_flight or (s.open and s.slots)]
-        return len(holders) == 1
-
-    def _view(self, source: SourceState) -> Optional[SourceView]:
-        """What the strategy may know of a source, or None when it has no room worth a submission."""
-        slots = source.slots
-        ahead = self._capabilities[source.id].lookahead
-        if self.state.limit is not None:
-            slots = min(slots, self.state.limit)
-            if not self._one_source():
-                ahead = 0
-        if ahead is None:
-            ahead = min(max(slots, int(source.rate * _LOOKAHEAD_S)), _MAX_LOOKAHEAD)
-        free = slots + ahead - source.in_flight
-        # A quarter at a time: a submission a task would cost more than the tasks.
-        if free <= 0 or (free < ahead // 4 and source.in_flight > slots):
-            return None
-        return SourceView(source.id, free, slots, source.in_flight, source.mean_duration_s)
-
-    def _candidates(self, limit: int, events: List[Event], now: float) -> List[int]:
-        """The next tasks: those that came back first, then untouched ones by index."""
-        state = self.state
-        tasks: List[int] = []
-        hopeless: List[int] = []
-        open_sources = {source.id for source in state.sources.values() if source.open and source.slots}
-        for index in state.waiting:
-            if len(tasks) >= limit:
-                break
-            task = state.live[index]
-            if task.banned and task.banned >= open_sources:
-                hopeless.append(index)
-            elif task.not_before <= now:
-                tasks.append(index)
-        for index in hopeless:
-            task = state.live[index]
-            events += self._take([make("unplaceable", now, task=(index, task.attempt), reason=task.observed)])
-        index = state.cursor
-        while len(tasks) < limit and index < state.total and not state.rest_cancelled:
-            if index not in state.outcomes:
-                tasks.append(index)
-            index += 1
-        return tasks
-
-    def _next_attempt(self, index: int) -> int:
-        task = self.state.live.get(index)
-        return 1 if task is None else task.attempt + 1
-
-    def _ask_strategy(self, tasks: Sequence[int], views: Sequence[SourceView], limit: int) -> Dict[str, List[int]]:
-        """The strategy's choice, less whatever breaks its contract."""
-        free = {view.id: view.free for view in views}
-        left = dict.fromkeys(tasks)
-        chosen: Dict[str, List[int]] = {}
-        for index, source in self._strategy.assign(tasks, views, limit):
-            if index not in left or free.get(source, 0) <= 0:
-                continue
-            task = self.state.live.get(index)
-            if task is not None and source in task.banned:
-                source = next((view.id for view in views if view.id not in task.banned and free[view.id] > 0), "")
-                if not source:
-                    continue
-            del left[index]
-            free[source] -= 1
-            chosen.setdefault(source, []).append(index)
-        return chosen
-
-    # everything else
 
     def _find(self, instructions: List[Instruction], now: float) -> None:
         """Ask about tasks whose submission has no answer. Answered ones have left the assigned state meanwhile."""
@@ -374,14 +235,11 @@ class Engine:
         self._told_to_end.difference_update(attempts)
 
     def _collect(self, instructions: List[Instruction], now: float) -> None:
-        if not self.state.counts[TaskState.COLLECTING]:
-            return
         by_source: Dict[str, Dict[Attempt, Handle]] = {}
-        for index, task in self.state.live.items():
+        for index in self.state.collecting:
+            task = self.state.live[index]
             attempt = (index, task.attempt)
-            if task.state is not TaskState.COLLECTING or attempt in self._collecting:
-                continue
-            if self._speaks(task.source, now):
+            if attempt not in self._collecting and self._speaks(task.source, now):
                 self._collecting.add(attempt)
                 by_source.setdefault(task.source, {})[attempt] = task.handle or {}
         instructions.extend(Collect(source, handles) for source, handles in by_source.items())
@@ -393,18 +251,41 @@ class Engine:
         if self._interrupted:
             waits = self._to_wait_for() and not self._at_once
             return None if waits else Finish("interrupted", self._interrupted)
+        if self._resting:
+            waits = any(task.cancelling and self._is_heard_of(task) for task in state.live.values())
+            return None if waits else Finish("interrupted", "cancelled")
         if self._expected:
             return None
         within_reach = [source for source in state.sources.values() if source.id in self._capabilities]
         holders = [source for source in within_reach if source.in_flight]
+        if not all(self._given_up(source, now) for source in holders):
+            return None
+        takers = [] if state.held else self._takers(within_reach)
+        if any(source.health != "disabled" for source in takers):
+            return None
         if state.held:
-            return None if holders else Finish("held", state.held)
-        takers = [source for source in within_reach if source.slots] if state.pending else []
-        if any(source.health != "disabled" for source in (*holders, *takers)):
-            return None
-        if any(now - self._disabled_since.get(source.id, now) < _GIVE_UP_S for source in holders):
-            return None
+            return Finish("held", state.held)
         return Finish("interrupted", self._why_stuck(holders, takers))
+
+    def _given_up(self, source: SourceState, now: float) -> bool:
+        """Nothing could be learned for long of the tasks that it has."""
+        held = [self.state.live[index].source for index in self.state.collecting]
+        gone = self._gone_since(source.id, collecting=held.count(source.id) == source.in_flight)
+        return gone is not None and now - gone >= _GIVE_UP_S
+
+    def _gone_since(self, source: str, collecting: bool) -> Optional[float]:
+        troubles = self._troubles.get(source)
+        return troubles.gone_since(collecting) if troubles else None
+
+    def _takers(self, sources: Sequence[SourceState]) -> List[SourceState]:
+        """Those of the sources that some waiting task may yet go to."""
+        state = self.state
+        untouched = state.pending > len(state.waiting)
+        return [
+            source
+            for source in sources
+            if source.slots and (untouched or any(source.id not in state.live[i].banned for i in state.waiting))
+        ]
 
     def _why_stuck(self, holders: Sequence[SourceState], takers: Sequence[SourceState]) -> str:
         """Nothing can be done, and tasks are left: say where they are."""
@@ -417,9 +298,12 @@ class Engine:
     def _to_wait_for(self) -> bool:
         """An interrupted controller waits for the ends of what it told to end, and for files on their way."""
         return any(
-            task.state in IN_FLIGHT
-            and task.source in self._capabilities
-            and (self._capabilities[task.source].interrupts or task.state is TaskState.COLLECTING)
-            and self.state.sources[task.source].health != "disabled"
+            task.state is TaskState.COLLECTING or self._capabilities[task.source].interrupts
             for task in self.state.live.values()
+            if task.state in IN_FLIGHT and task.source in self._capabilities and self._is_heard_of(task)
         )
+
+    def _is_heard_of(self, task: LiveTask) -> bool:
+        """Its source is there, or may yet be, and answers."""
+        there = task.source in self._capabilities or task.source in self._expected
+        return there and self._gone_since(task.source, task.state is TaskState.COLLECTING) is None

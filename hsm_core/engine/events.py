@@ -66,6 +66,7 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "pid": "its process id there",
         "slot": "the slot it has",
         "host": "where",
+        "gpus": "the devices it was given",
     },
     "ended": {
         "": "A task's program ended, and this is its exit record.",

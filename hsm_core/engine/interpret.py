@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from ..contract import Acceptance, Attempt, Handle, Observation, ObservationKind, SubmitResult, TaskState
 from .events import Event, make
 from .reduce import signature_of, verdict_of
-from .state import IN_FLIGHT, LiveTask, SweepState
+from .state import UNSTARTED, LiveTask, SweepState
 
 __all__ = ["MAX_LOST", "interpret_answers", "interpret_found", "interpret_observation"]
 
@@ -18,11 +18,16 @@ _BACK_OFF_S = 5.0
 """How long a source is left alone after it said `retry` or `limit`."""
 
 
+_START_FACTS = ("at", "pid", "slot", "host", "gpus")
+_NUMBERS = ("exit_code", "signal", "started_at", "duration_s", "max_rss_mb", "cpu_s")
+_LARGEST = {"exit_code": 32767, "signal": 32767}
+
+
 def interpret_answers(
-    source: str, asked: Sequence[Attempt], result: SubmitResult, now: float
+    state: SweepState, source: str, asked: Sequence[Attempt], result: SubmitResult, now: float
 ) -> Tuple[List[Event], List[Attempt]]:
     """Events for a source's answers, and the attempts that may or may not have been taken: `find` decides those."""
-    open_questions = dict.fromkeys(asked)
+    open_questions = dict.fromkeys(attempt for attempt in asked if _is_open(state, source, attempt))
     taken: List[Attempt] = []
     handles: List[Handle] = []
     refusals: Dict[Tuple[Acceptance, str], List[Attempt]] = {}
@@ -33,7 +38,7 @@ def interpret_answers(
         if acceptance is Acceptance.ACCEPTED:
             taken.append(attempt)
             handles.append(handle or {})
-        else:
+        elif not _runs(state, attempt):
             refusals.setdefault((acceptance, reason), []).append(attempt)
     events = _accepted(source, taken, handles, now)
     for (acceptance, reason), tasks in refusals.items():
@@ -41,10 +46,13 @@ def interpret_answers(
     return events, list(open_questions)
 
 
-def interpret_found(source: str, asked: Sequence[Attempt], found: Mapping[Attempt, Handle], now: float) -> List[Event]:
+def interpret_found(
+    state: SweepState, source: str, asked: Sequence[Attempt], found: Mapping[Attempt, Handle], now: float
+) -> List[Event]:
     """Events for what `find` found: what is not there was never taken, and waits again."""
-    taken = [attempt for attempt in asked if attempt in found]
-    missing = [attempt for attempt in asked if attempt not in found]
+    open_questions = [attempt for attempt in asked if _is_open(state, source, attempt)]
+    taken = [attempt for attempt in open_questions if attempt in found]
+    missing = [attempt for attempt in open_questions if attempt not in found and not _runs(state, attempt)]
     events = _accepted(source, taken, [found[attempt] for attempt in taken], now)
     if missing:
         events.append(_refused(source, missing, Acceptance.RETRY, "the submission never reached the source", now))
@@ -60,9 +68,9 @@ def interpret_observation(
     """
     index, attempt = seen.attempt
     task = state.live.get(index)
-    if task is None or task.attempt != attempt or task.source != source or task.state not in IN_FLIGHT:
+    if task is None or task.attempt != attempt or task.source != source:
         return None
-    if task.state is TaskState.COLLECTING:
+    if task.state is TaskState.PENDING or task.state is TaskState.COLLECTING:
         return None
     kind = seen.kind
     if kind is ObservationKind.ENDED:
@@ -70,22 +78,45 @@ def interpret_observation(
     if kind is ObservationKind.STARTED:
         if task.state is TaskState.RUNNING:
             return None
-        return make("started", now, task=seen.attempt, **(seen.record or {}))
-    if kind is ObservationKind.WITHDRAWN:
-        return make("withdrawn", now, task=seen.attempt, reason=seen.reason)
+        facts = seen.record or {}
+        return make("started", now, task=seen.attempt, **{key: facts[key] for key in _START_FACTS if key in facts})
     if kind is ObservationKind.LOST:
         again = task.lost + 1 < MAX_LOST and not task.cancelling
         return make("lost", now, task=seen.attempt, reason=seen.reason, **({"again": True} if again else {}))
-    if kind is ObservationKind.REFUSED:
+    if kind is ObservationKind.WITHDRAWN or kind is ObservationKind.REFUSED:
+        if task.state is TaskState.RUNNING:
+            return None  # "It never started": an old word, for it was seen to start
+        if kind is ObservationKind.WITHDRAWN:
+            return make("withdrawn", now, task=seen.attempt, reason=seen.reason)
         return _refused(source, [seen.attempt], Acceptance.REJECTED, seen.reason, now)
-    if task.observed == (seen.reason or kind.value):
+    if not _is_news(task, kind, seen.reason):
         return None
     return make("observed", now, task=seen.attempt, kind=kind.value, reason=seen.reason)
 
 
+def _is_open(state: SweepState, source: str, attempt: Attempt) -> bool:
+    """Whether the answer to a submission of this attempt to this source is still awaited."""
+    task = state.live.get(attempt[0])
+    return task is not None and task.attempt == attempt[1] and task.source == source and task.handle is None
+
+
+def _runs(state: SweepState, attempt: Attempt) -> bool:
+    """Whether it has been seen to start, which no answer undoes."""
+    return state.live[attempt[0]].state not in UNSTARTED
+
+
+def _is_news(task: LiveTask, kind: ObservationKind, reason: str) -> bool:
+    """Whether the backend's word on a task that goes on waiting or running says anything new."""
+    if kind is ObservationKind.QUEUED and not reason:
+        return task.state is TaskState.HELD
+    if kind is ObservationKind.HELD and task.state is TaskState.SUBMITTED:
+        return True
+    return task.observed != (reason or kind.value) or (kind is ObservationKind.QUEUED and task.state is TaskState.HELD)
+
+
 def _ended(state: SweepState, task: LiveTask, seen: Observation, now: float, collect: bool) -> Event:
     """The verdict is the exit record's; whether there is a next attempt is decided here and journalled with it."""
-    record = seen.record or {"state": "failed", "reason": "the exit record is empty"}
+    record = _sound(seen.record or {"state": "failed", "reason": "the exit record is empty"})
     event = make("ended", now, task=seen.attempt, record=record)
     if collect:
         event["collect"] = True
@@ -93,6 +124,15 @@ def _ended(state: SweepState, task: LiveTask, seen: Observation, now: float, col
     if again is not None:
         event["again"] = again
     return event
+
+
+def _sound(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record without those of its numbers that are none: it was read from a file that anybody may have written."""
+    for key in _NUMBERS:
+        value = record.get(key)
+        if value is not None and (type(value) not in (int, float) or not abs(value) <= _LARGEST.get(key, 1e15)):
+            record = {name: kept for name, kept in record.items() if name != key}
+    return record
 
 
 def _again(state: SweepState, task: LiveTask, record: Mapping[str, Any]) -> Optional[Dict[str, Any]]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Iterable, Mapping
 
-from ..contract import FINAL_STATES, TaskState
+from ..contract import TaskState
 from .events import Event
 from .outcomes import Outcome
-from .state import IN_FLIGHT, LiveTask, SourceState, SweepState
+from .state import UNSTARTED, LiveTask, SourceState, SweepState
 
 __all__ = ["reduce", "replay", "signature_of", "verdict_of"]
 
@@ -57,6 +57,8 @@ def _joined(state: SweepState, event: Event) -> None:
     source.slots = event["slots"]
     source.not_before = 0.0
     source.health, source.reason = "healthy", ""
+    for task in state.live.values():
+        task.banned.discard(source.id)  # it may have been configured anew since it said so
 
 
 def _source(state: SweepState, id: str) -> SourceState:
@@ -84,21 +86,32 @@ def _accepted(state: SweepState, event: Event) -> None:
     shared = event.get("handle")
     for position, (index, attempt) in enumerate(event["tasks"]):
         task = state.live.get(index)
-        if task is not None and task.attempt == attempt and task.state is TaskState.ASSIGNED:
-            task.handle = shared if handles is None else handles[position]
+        if task is None or task.attempt != attempt or task.source != event["source"]:
+            continue
+        task.handle = shared if handles is None else handles[position]
+        if task.state is TaskState.ASSIGNED:  # and not seen running before the answer came
             state.enter(index, task, TaskState.SUBMITTED)
 
 
 def _refused(state: SweepState, event: Event) -> None:
-    _source(state, event["source"]).not_before = event.get("not_before", 0.0)
+    source = _source(state, event["source"])
+    source.not_before = max(source.not_before, event.get("not_before", 0.0))
     for index, attempt in event["tasks"]:
         task = state.live.get(index)
-        if task is None or task.attempt != attempt or task.state not in IN_FLIGHT:
+        if task is None or task.attempt != attempt or task.source != source.id or task.state not in UNSTARTED:
             continue
         if event["acceptance"] == "rejected":
-            task.banned.add(event["source"])
+            task.banned.add(source.id)
         task.observed = event["reason"]
         task.attempt -= 1  # it was certainly not taken: the number is free again
+        _wait_again(state, index, task)
+
+
+def _wait_again(state: SweepState, index: int, task: LiveTask) -> None:
+    """Back to those that wait, unless a person asked for its end meanwhile."""
+    if task.cancelling:
+        state.finish(index, task, TaskState.CANCELLED, {})
+    else:
         state.enter(index, task, TaskState.PENDING)
 
 
@@ -133,7 +146,7 @@ def _ended(state: SweepState, event: Event) -> None:
 def _settle(state: SweepState, index: int, task: LiveTask, event: Event) -> None:
     """End the task for good, or send it back to wait for its next attempt, as the event says."""
     again = event.get("again")
-    if again is None:
+    if again is None or task.cancelling:
         state.finish(index, task, verdict_of(event["record"]), event["record"])
         return
     task.charged += bool(again.get("charged"))
@@ -171,11 +184,15 @@ def _note_failure(state: SweepState, index: int, event: Event) -> None:
 
 def verdict_of(record: Mapping[str, Any]) -> TaskState:
     """The state that an exit record stands for. A record that says anything strange is a failure, never a success."""
-    try:
-        verdict = TaskState(record["state"])
-    except (KeyError, ValueError):
-        return TaskState.FAILED
-    return verdict if verdict in FINAL_STATES else TaskState.FAILED
+    word = record.get("state")
+    if word == "completed":
+        well = not record.get("exit_code") and not record.get("signal")
+        return TaskState.COMPLETED if well else TaskState.FAILED
+    if word == "timeout":
+        return TaskState.TIMEOUT
+    if word in ("cancelled", "preempted"):  # ended from outside: its program did not fail
+        return TaskState.CANCELLED
+    return TaskState.FAILED
 
 
 def signature_of(record: Mapping[str, Any]) -> str:
@@ -198,13 +215,9 @@ def _collected(state: SweepState, event: Event) -> None:
 
 def _withdrawn(state: SweepState, event: Event) -> None:
     task = state.current(event)
-    if task is not None and task.state is not TaskState.COLLECTING:
-        index = event["task"][0]
+    if task is not None and task.state in UNSTARTED:
         task.observed = event["reason"]
-        if task.cancelling:
-            state.finish(index, task, TaskState.CANCELLED, {})
-        else:
-            state.enter(index, task, TaskState.PENDING)
+        _wait_again(state, event["task"][0], task)
 
 
 def _lost(state: SweepState, event: Event) -> None:
@@ -214,10 +227,8 @@ def _lost(state: SweepState, event: Event) -> None:
     index = event["task"][0]
     task.lost += 1
     task.observed = event["reason"]
-    if task.cancelling:
-        state.finish(index, task, TaskState.CANCELLED, {})
-    elif event.get("again"):
-        state.enter(index, task, TaskState.PENDING)
+    if task.cancelling or event.get("again"):
+        _wait_again(state, index, task)
     else:
         state.finish(index, task, TaskState.LOST, {})
 
@@ -254,10 +265,11 @@ def _cancelling(state: SweepState, event: Event) -> None:
     for index in wanted:
         task = state.live.get(index)
         if task is not None and task.state is not TaskState.PENDING:
+            state.ending += not task.cancelling
             task.cancelling = True
         elif task is not None:
             state.finish(index, task, TaskState.CANCELLED, {})
-        elif index >= state.cursor and index not in state.outcomes and not state.rest_cancelled:
+        elif state.cursor <= index < state.total and index not in state.outcomes and not state.rest_cancelled:
             state.move(TaskState.PENDING, TaskState.CANCELLED)
             state.outcomes.set(index, Outcome(TaskState.CANCELLED, 0))
 

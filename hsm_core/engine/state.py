@@ -8,12 +8,15 @@ from ..contract import FINAL_STATES, Handle, TaskState
 from .events import Event
 from .outcomes import Outcome, Outcomes
 
-__all__ = ["IN_FLIGHT", "LiveTask", "SourceState", "SweepState", "validate"]
+__all__ = ["IN_FLIGHT", "UNSTARTED", "LiveTask", "SourceState", "SweepState", "validate"]
 
 IN_FLIGHT = frozenset(
     {TaskState.ASSIGNED, TaskState.SUBMITTED, TaskState.RUNNING, TaskState.COLLECTING, TaskState.HELD}
 )
 """States in which an attempt counts against its source's room."""
+
+UNSTARTED = frozenset({TaskState.ASSIGNED, TaskState.SUBMITTED, TaskState.HELD})
+"""Those of them in which nothing has been seen of its program: it may yet turn out that it never starts."""
 
 
 class LiveTask:
@@ -125,6 +128,10 @@ class SweepState:
         self.live: Dict[int, LiveTask] = {}
         self.waiting: Dict[int, None] = {}
         """Touched tasks that are pending, in the order in which they came back."""
+        self.collecting: Dict[int, None] = {}
+        """Tasks that are being collected, oldest first."""
+        self.ending = 0
+        """How many live tasks a person asked to end."""
         self.outcomes = Outcomes()
         self.rest_cancelled = False
         """The tasks that were never touched are cancelled."""
@@ -237,6 +244,8 @@ class SweepState:
         task.state = new
         if old is TaskState.PENDING:
             self.waiting.pop(index, None)
+        elif old is TaskState.COLLECTING:
+            del self.collecting[index]
         if task.source:
             source = self.sources[task.source]
             source.in_flight += (new in IN_FLIGHT) - (old in IN_FLIGHT)
@@ -244,7 +253,9 @@ class SweepState:
         if task.token and new is not TaskState.ASSIGNED:
             self.answered(task.token, index)
             task.token = ""
-        if new is TaskState.PENDING:
+        if new is TaskState.COLLECTING:
+            self.collecting[index] = None
+        elif new is TaskState.PENDING:
             self.waiting[index] = None
             task.source = ""
             task.handle = None
@@ -276,6 +287,7 @@ class SweepState:
                 record.get("max_rss_mb") or 0.0,
             ),
         )
+        self.ending -= task.cancelling
         del self.live[index]
 
     def current(self, event: Event) -> Optional[LiveTask]:
@@ -298,6 +310,11 @@ def validate(state: SweepState) -> None:
         assert sum(task.state is TaskState.RUNNING for task in mine) == source.running, f"{source.id}: running"
     waiting = {index for index, task in state.live.items() if task.state is TaskState.PENDING}
     assert waiting == set(state.waiting), "exactly the pending live tasks wait"
+    collecting = {index for index, task in state.live.items() if task.state is TaskState.COLLECTING}
+    assert collecting == set(state.collecting), "exactly the collected tasks are noted as such"
+    ending = [task for task in state.live.values() if task.cancelling]
+    assert len(ending) == state.ending, "the count of tasks that are to end agrees"
+    assert all(task.state in IN_FLIGHT for task in ending), "what waits ends at once"
     assert not any(index in state.outcomes for index in state.live), "no live task has an outcome"
     assigned = {index for index, task in state.live.items() if task.state is TaskState.ASSIGNED}
     assert assigned == set().union(*state.unanswered.values()), "each assigned task has an unanswered token"

@@ -1,0 +1,170 @@
+"""Which waiting tasks go where, by the room of the sources, the sweep's limit and the strategy's choice. Pure."""
+
+from __future__ import annotations
+
+from typing import AbstractSet, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+
+from ..contract import Assignment, Capabilities, SourceView, Strategy
+from .events import Event, make
+from .instructions import Submit
+from .reduce import reduce
+from .state import SourceState, SweepState
+
+__all__ = ["Assigner"]
+
+_LOOKAHEAD_S = 0.15
+"""A source that looks ahead is given what it will start within this time, by its measured rate."""
+_MAX_LOOKAHEAD = 1024
+_MAX_BATCH = 2048
+
+
+class Assigner:
+    """Gives waiting tasks to sources.
+
+    :param capabilities: of the sources that have joined, as they are at any moment.
+    :param expected: sources that may yet join, as they are at any moment.
+    :param speaks: `(source, now)`: whether a source may be asked anything.
+    """
+
+    def __init__(
+        self,
+        state: SweepState,
+        strategy: Strategy,
+        capabilities: Mapping[str, Capabilities],
+        expected: AbstractSet[str],
+        speaks: Callable[[str, float], bool],
+    ) -> None:
+        self._state = state
+        self._strategy = strategy
+        self._capabilities = capabilities
+        self._expected = expected
+        self._speaks = speaks
+        self._tokens = 0
+        self._strategy_failed = ""
+
+    def assign(self, now: float) -> Tuple[List[Event], List[Submit]]:
+        """Assign as many waiting tasks as there is room for. The events are already in the state."""
+        events: List[Event] = []
+        submissions: List[Submit] = []
+        views = [view for view in map(self._view, self._usable(now)) if view is not None]
+        if not views:
+            return events, submissions
+        limit = min(sum(view.free for view in views), _MAX_BATCH)
+        if self._state.limit is not None:
+            limit = min(limit, self._sweep_room())
+        tasks = self._candidates(limit, events, now)
+        if not tasks:
+            return events, submissions
+        for source, indices in self._choose(tasks, views, limit, events, now).items():
+            self._tokens += 1
+            token = f"hsm-{self._state.uid}-{self._state.epoch}-{self._tokens}"
+            attempts = [(index, self._next_attempt(index)) for index in indices]
+            self._add(events, make("assigned", now, source=source, token=token, tasks=attempts))
+            submissions.append(Submit(source, token, attempts))
+        return events, submissions
+
+    def _add(self, events: List[Event], event: Event) -> None:
+        reduce(self._state, event)
+        events.append(event)
+
+    def _usable(self, now: float) -> List[SourceState]:
+        return [
+            source
+            for source in self._state.sources.values()
+            if source.open and source.slots and source.health != "disabled"
+            if source.not_before <= now and self._speaks(source.id, now)
+        ]
+
+    def _sweep_room(self) -> int:
+        """How many more tasks the sweep's own limit allows, all sources together."""
+        assert self._state.limit is not None
+        return _MAX_BATCH if self._limits_itself() else max(0, self._state.limit - self._state.in_flight)
+
+    def _limits_itself(self) -> bool:
+        """There is one source, and its slots are within the sweep's limit: what it holds beyond them does not run."""
+        holders = [
+            source for source in self._state.sources.values() if source.in_flight or (source.open and source.slots)
+        ]
+        return len(holders) == 1 and not self._expected and holders[0].slots <= (self._state.limit or 0)
+
+    def _view(self, source: SourceState) -> Optional[SourceView]:
+        """What the strategy may know of a source, or None when it has no room worth a submission."""
+        slots = source.slots
+        ahead = self._capabilities[source.id].lookahead
+        if self._state.limit is not None:
+            slots = min(slots, self._state.limit)
+            if not self._limits_itself():
+                ahead = 0
+        if ahead is None:
+            ahead = min(max(slots, int(source.rate * _LOOKAHEAD_S)), _MAX_LOOKAHEAD)
+        free = slots + ahead - source.in_flight
+        # A quarter at a time: a submission a task would cost more than the tasks.
+        if free <= 0 or (free < ahead // 4 and source.in_flight > slots):
+            return None
+        return SourceView(source.id, free, slots, source.in_flight, source.mean_duration_s)
+
+    def _candidates(self, limit: int, events: List[Event], now: float) -> List[int]:
+        """The next tasks: those that came back first, then untouched ones by index."""
+        state = self._state
+        tasks: List[int] = []
+        hopeless: List[int] = []
+        open_sources = {source.id for source in state.sources.values() if source.open and source.slots}
+        open_sources |= self._expected
+        for index in state.waiting:
+            if len(tasks) >= limit:
+                break
+            task = state.live[index]
+            if task.banned and task.banned >= open_sources:
+                hopeless.append(index)
+            elif task.not_before <= now:
+                tasks.append(index)
+        for index in hopeless:
+            task = state.live[index]
+            self._add(events, make("unplaceable", now, task=(index, task.attempt), reason=task.observed))
+        index = state.cursor
+        while len(tasks) < limit and index < state.total and not state.rest_cancelled:
+            if index not in state.outcomes:
+                tasks.append(index)
+            index += 1
+        return tasks
+
+    def _next_attempt(self, index: int) -> int:
+        task = self._state.live.get(index)
+        return 1 if task is None else task.attempt + 1
+
+    def _choose(
+        self, tasks: Sequence[int], views: Sequence[SourceView], limit: int, events: List[Event], now: float
+    ) -> Dict[str, List[int]]:
+        """What the strategy says, unless it fails, or keeps everything back while nothing is in flight."""
+        try:
+            chosen = self._lawful(self._strategy.assign(tasks, views, limit), tasks, views)
+        except Exception as error:
+            # A strategy is somebody else's code: whatever it raises must not stop the sweep.
+            chosen = {}
+            words = f"the strategy failed: {type(error).__name__}: {error}"
+            if words != self._strategy_failed:
+                self._strategy_failed = words
+                self._add(events, make("note", now, text=words))
+        if not chosen and not self._state.in_flight:
+            chosen = self._lawful([(index, view.id) for view in views for index in tasks], tasks, views)
+        return chosen
+
+    def _lawful(
+        self, choice: Iterable[Assignment], tasks: Sequence[int], views: Sequence[SourceView]
+    ) -> Dict[str, List[int]]:
+        """A choice less whatever breaks the contract of strategies."""
+        free = {view.id: view.free for view in views}
+        left = dict.fromkeys(tasks)
+        chosen: Dict[str, List[int]] = {}
+        for index, source in choice:
+            if index not in left or free.get(source, 0) <= 0:
+                continue
+            task = self._state.live.get(index)
+            if task is not None and source in task.banned:
+                source = next((view.id for view in views if view.id not in task.banned and free[view.id] > 0), "")
+                if not source:
+                    continue
+            del left[index]
+            free[source] -= 1
+            chosen.setdefault(source, []).append(index)
+        return chosen
