@@ -7,7 +7,7 @@ import threading
 import time
 from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
 
 from ..contract import Attempt, Source, SourceContext, Strategy, TaskSpec
 from ..engine.engine import Cancel, Collect, Engine, Find, Finish, Instruction, Submit
@@ -39,6 +39,9 @@ _HEARTBEAT_S = 5.0
 _FULL_DISK_PAUSE_S = 1.0
 _PATIENCE_S = 3.0
 """How long a source may take to let go at the end."""
+
+_CALLS = {Polled: "poll", Answered: "submit", Found: "find", Collected: "collect"}
+"""Which call it was that succeeded."""
 
 
 class EventSink(Protocol):
@@ -104,6 +107,7 @@ class Controller:
         self._workers: Dict[str, Worker] = {}
         self._caps: Dict[str, Optional[int]] = {}
         self._hung: Dict[str, str] = {}
+        self._first_events: List[Event] = []
         self._signals = 0
         self._next_beat = 0.0
 
@@ -126,6 +130,11 @@ class Controller:
                 worker.close(_PATIENCE_S if finish is not None and not self._hung else 0.0)
             restore()
 
+    def only_cancel(self, tasks: Optional[Sequence[int]]) -> None:
+        """Call before `run`: end these tasks, or all, and do nothing else."""
+        self._engine.rest()
+        self._first_events = self._engine.cancel(tasks, time.time())
+
     def _start(self, offers: Sequence[Offer]) -> None:
         live = self._engine.state.live
         for source, context, slots in offers:
@@ -147,7 +156,7 @@ class Controller:
 
     def _turn(self) -> Optional[Finish]:
         now = time.time()
-        events: List[Event] = []
+        events, self._first_events = self._first_events, []
         for message in self._messages():
             events += self._absorb(message, now)
         events += self._look_around(now)
@@ -209,7 +218,7 @@ class Controller:
             events = engine.collected(message.attempts, now)
         elif isinstance(message, HealthSeen):
             return engine.reported(message.source, message.report, now)
-        return events + engine.well(message.source, now)
+        return events + engine.well(message.source, now, _CALLS[type(message)])
 
     def _absorb_failure(self, failure: Failed, now: float) -> List[Event]:
         engine = self._engine
@@ -223,7 +232,7 @@ class Controller:
         if failure.call == "open":
             engine.give_up(failure.source)
             return [make("note", now, text=f"cannot be used: {failure.reason}", source=failure.source)]
-        return engine.trouble(failure.source, failure.reason, now)
+        return engine.trouble(failure.source, failure.reason, now, call=failure.call)
 
     def _look_around(self, now: float) -> List[Event]:
         """Requests from other commands, calls that hang, the lease."""
@@ -317,8 +326,3 @@ class Controller:
 
     def _signals_waiting(self) -> int:
         return self._received
-
-
-def adoptable(state: SweepState) -> Mapping[str, int]:
-    """Source id -> how many tasks it still has of an earlier controller."""
-    return {source.id: source.in_flight for source in state.sources.values() if source.in_flight}

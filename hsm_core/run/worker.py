@@ -126,7 +126,7 @@ class Worker:
     ) -> None:
         self.id = context.spec.id
         self._source = source
-        self._context = context
+        self._context = dataclasses.replace(context, wake=self.wake, say=lambda line: post(Said(context.spec.id, line)))
         self._plugins = plugins
         self._post = post
         self._make_task = make_task

@@ -1,0 +1,57 @@
+"""What `hsm run --dry-run` shows: the space, the plan, and the first commands exactly as they would be run."""
+
+from __future__ import annotations
+
+import shlex
+from typing import List
+
+import click
+
+from ..run.prepare import Prepared
+from ..run.tasks import task_maker
+from .tables import Column, Table, show
+
+__all__ = ["show_dry_run"]
+
+_SHOWN = 3
+_SHOWN_VERBOSE = 20
+
+
+def show_dry_run(prepared: Prepared, verbose: bool = False) -> None:
+    """Print it; nothing is written and nothing enumerated."""
+    settings, space = prepared.settings, prepared.sweep.space
+    click.echo(f"Total parameter combinations: {space.total}\n")
+    click.echo("Dry Run Information")
+    rows = [(axis.name, axis.label) for axis in space.axes]
+    show(Table((Column("Parameter"), Column("Values", wide=True)), rows, title="Parameter Combinations"))
+    click.echo("\nExecution Plan:")
+    for line in _plan(prepared):
+        click.echo(f"  {line}")
+    make = task_maker(settings, space, "sweeps/outputs/SWEEP_ID")
+    shown = min(settings.total, _SHOWN_VERBOSE if verbose else _SHOWN)
+    click.echo(f"\nThe first {shown} of {settings.total} commands:" if shown < settings.total else "\nCommands:")
+    for index in range(shown):
+        task = make((index, 1))
+        variables = [f"{name}={shlex.quote(value)}" for name, value in task.env.items()]
+        click.echo(f"  {task.task_id}: {' '.join([*variables, *map(shlex.quote, task.argv)])}")
+
+
+def _plan(prepared: Prepared) -> List[str]:
+    settings = prepared.settings
+    count = len(settings.sources)
+    lines = [
+        f"Total combinations: {prepared.sweep.space.total}",
+        f"Tasks to execute: {settings.total}",
+        f"Tasks per source: ~{-(-settings.total // count)}",
+        f"Sources: {', '.join(_source(spec.id, spec.slots) for spec in settings.sources)}",
+        f"Strategy: {settings.strategy}",
+    ]
+    if settings.parallel_limit is not None:
+        lines.append(f"Parallel limit: {settings.parallel_limit}")
+    return lines
+
+
+def _source(id: str, slots: object) -> str:
+    kind, _, name = id.partition(":")
+    shown = kind if kind == name else id
+    return shown if slots is None else f"{shown} ({slots} at once)"
