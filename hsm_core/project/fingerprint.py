@@ -17,6 +17,7 @@ __all__ = ["fingerprint", "git_state"]
 
 MAX_DIFF_BYTES = 1_000_000
 MAX_UNTRACKED = 100
+_MAX_STATUS_BYTES = 1_000_000
 _TIMEOUT_S = 3.0
 
 
@@ -44,13 +45,15 @@ def fingerprint(
     }
 
 
-def git_state(folder: Path, timeout_s: float = _TIMEOUT_S) -> Optional[Dict[str, Any]]:
+def git_state(
+    folder: Path, timeout_s: float = _TIMEOUT_S, max_diff_bytes: int = MAX_DIFF_BYTES
+) -> Optional[Dict[str, Any]]:
     """The state of the git checkout that holds `folder`; None where there is none, or git does not answer in time.
 
     `commit` and `branch` (None where there is none), `dirty` (tracked files differ from the commit), `untracked` (the
-    first hundred), `diff` (up to 1 MB of it, against the commit) and `diff_truncated`.
+    first hundred), `diff` (against the commit, up to `max_diff_bytes` of it) and `diff_truncated`.
     """
-    status = _git(folder, ["status", "--porcelain=v2", "--branch", "-z"], MAX_DIFF_BYTES, timeout_s)
+    status = _git(folder, ["status", "--porcelain=v2", "--branch", "-z"], _MAX_STATUS_BYTES, timeout_s)
     if status is None:
         return None
     state: Dict[str, Any] = {"commit": None, "branch": None, "dirty": False, "untracked": []}
@@ -68,11 +71,11 @@ def git_state(folder: Path, timeout_s: float = _TIMEOUT_S) -> Optional[Dict[str,
     state["untracked"] = untracked[:MAX_UNTRACKED]
     if state["dirty"] and state["commit"]:
         diff = _git(
-            folder, ["diff", "HEAD", "--no-color", "--no-ext-diff", "--no-textconv"], MAX_DIFF_BYTES + 1, timeout_s
+            folder, ["diff", "HEAD", "--no-color", "--no-ext-diff", "--no-textconv"], max_diff_bytes + 1, timeout_s
         )
         if diff is not None:
-            state["diff"] = _text(diff[:MAX_DIFF_BYTES])
-            state["diff_truncated"] = len(diff) > MAX_DIFF_BYTES
+            state["diff"] = _text(diff[:max_diff_bytes])
+            state["diff_truncated"] = len(diff) > max_diff_bytes
     return state
 
 
