@@ -51,15 +51,18 @@ class Rewrites:
             return
         offset = 0
         while offset < len(data):
-            watch, _, _, length = EVENT.unpack_from(data, offset)
+            watch, mask, _, length = EVENT.unpack_from(data, offset)
             name = data[offset + EVENT.size : offset + EVENT.size + length].rstrip(b"\0").decode()
             offset += EVENT.size + length
             path = self._folders[watch] / name
             label = str(path.relative_to(self._outputs)).split(os.sep, 1)[-1]
             # Temporary names of one file count as that file once it is renamed.
             if path.exists():
+                size = path.stat().st_size
+                before = 0 if mask & IN_MOVED_TO else self._size.get(label, 0)  # written anew, or added to
                 self._writes[label] += 1
-                self._bytes[label] += path.stat().st_size
+                self._bytes[label] += max(size - before, 0)
+                self._size[label] = size
 
     def most(self, count: int) -> List[Tuple[str, int, float]]:
         """The files written most often: name, times, megabytes in all."""
