@@ -26,6 +26,7 @@ class Rewrites:
         self._folders: Dict[int, Path] = {}
         self._writes: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
+        self._size: Dict[str, int] = {}
 
     def look(self) -> None:
         """Take up new folders and count what happened since the last look."""
