@@ -1,8 +1,8 @@
-"""The live display: four lines at the bottom of the terminal, redrawn in place by rich."""
+"""Live displays, redrawn in place by rich: four lines under a running sweep, the tables of whoever watches."""
 
 from __future__ import annotations
 
-from typing import List, Tuple
+from typing import List, Sequence, Tuple
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -12,11 +12,13 @@ from rich.text import Text
 
 from ..contract import TaskState
 from ..engine.state import SweepState
+from ..store.views.facts import Facts
 from ..store.views.names import short_names
 from ..store.views.words import span
-from .tables import style_of
+from .status import failure_lines, sources_table, sweep_table, sweeps_table
+from .tables import drawn, style_of
 
-__all__ = ["LiveDisplay", "picture"]
+__all__ = ["LiveDisplay", "picture", "status_picture"]
 
 _MAX_SOURCES = 8
 
@@ -97,3 +99,16 @@ def _sources(state: SweepState) -> Text:
             text.append(f" {source.health}", style=style_of(source.health))
         text.append("   ")
     return text
+
+
+def status_picture(sweeps: Sequence[Facts], interval_s: float) -> RenderableType:
+    """One sweep whole, or several a line each, under a heading that says how often it is drawn."""
+    heading = Text(f"Live progress, every {interval_s:g} s; Ctrl-C stops watching, not the sweep", style="dim")
+    if len(sweeps) != 1:
+        return Group(heading, drawn(sweeps_table(sweeps)))
+    facts = sweeps[0]
+    parts: List[RenderableType] = [heading, drawn(sweep_table(facts))]
+    if facts["sources"]:
+        parts.append(drawn(sources_table(facts)))
+    parts += [Text(f"  {line}") for line in failure_lines(facts)]
+    return Group(*parts)

@@ -9,8 +9,8 @@ import time
 from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, TextIO
 
 from ..contract import TaskState
-from ..engine.engine import Finish
 from ..engine.events import Event
+from ..engine.instructions import Finish
 from ..engine.reduce import signature_of, verdict_of
 from ..engine.state import SweepState
 from ..store.layout import SweepLayout, task_id
@@ -53,7 +53,7 @@ class Progress:
         self._began = clock()
         self._due = 0.0
         self._last_counts = ""
-        self._failures = 0
+        self._failures = self._named = 0
         self._news: List[Event] = []
 
     def take(self, events: Iterable[Event]) -> None:
@@ -116,13 +116,12 @@ class Progress:
 
     def _tell_news(self, state: SweepState) -> None:
         news, self._news = self._news, []
-        named = self._failures - sum(event["e"] != "held" for event in news)
         for event in news:
             if event["e"] == "held":
                 self.say(f"held: {one_line(event['reason'])}")
                 continue
-            named += 1
-            self.say(failure_text(event, state.total) if named <= _MAX_NAMED else _MORE)
+            self._named += 1
+            self.say(failure_text(event, state.total) if self._named <= _MAX_NAMED else _MORE)
 
     def _draw(self, state: SweepState, moment: float) -> None:
         self._due = moment + _LIVE_EVERY_S

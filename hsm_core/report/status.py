@@ -8,7 +8,15 @@ from ..store.views.facts import Facts
 from ..store.views.words import clock, one_line, span
 from .tables import Column, Table
 
-__all__ = ["failure_lines", "next_steps", "progress_text", "sources_table", "sweep_table", "sweeps_table"]
+__all__ = [
+    "change_text",
+    "failure_lines",
+    "next_steps",
+    "progress_text",
+    "sources_table",
+    "sweep_table",
+    "sweeps_table",
+]
 
 _ALWAYS = ("completed", "failed", "running", "pending")
 _SHOWN_FAILURES = 5
@@ -97,6 +105,13 @@ def progress_text(facts: Facts) -> str:
     finished, total = facts["finished"], facts["total"]
     percent = 100.0 if finished == total else min(99.9, 100.0 * finished / total)
     return f"{finished:,}/{total:,} ({percent:.1f}%)"
+
+
+def change_text(facts: Facts) -> str:
+    """A sweep in one line, for whoever watches through a pipe."""
+    counts = ", ".join(f"{count:,} {state}" for state, count in facts["counts"].items() if count)
+    eta = f"; about {span(facts['eta_s'])} left" if facts["eta_s"] is not None else ""
+    return f"{facts['sweep_id']}: {facts['state'].replace('_', ' ')}, {progress_text(facts)}: {counts}{eta}"
 
 
 def failure_lines(facts: Facts) -> List[str]:
