@@ -65,7 +65,7 @@ def _optional(schema: Schema) -> Schema:
 _PROJECT = _section(
     "The program that is swept.",
     {
-        "name": _text("The project's name.", default="the folder's name"),
+        "name": _text("The project's name; by default that of its folder."),
         "script": _text("The program, relative to the project's folder."),
         "python": _text("The interpreter that `{python}` in the command stands for.", default="python3"),
         "conda_env": _optional(_text("Name or folder of the conda environment that tasks run in.", default=None)),
