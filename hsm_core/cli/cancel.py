@@ -52,7 +52,7 @@ def _indices(tasks: Sequence[str], total: int) -> List[int]:
 
 def _ask_controller(sweep: Sweep, indices: Optional[List[int]]) -> None:
     """Leave a request, and wait until the controller has journalled it."""
-    from ..errors import SweepBusyError
+    from ..errors import HsmError, SweepBusyError
     from ..store import requests
 
     request = requests.ask(sweep.layout, "cancel", tasks=indices)
@@ -60,6 +60,8 @@ def _ask_controller(sweep: Sweep, indices: Optional[List[int]]) -> None:
     while time.monotonic() < deadline:
         answer = requests.read_answer(sweep.layout, request)
         if answer is not None:
+            if "error" in answer:
+                raise HsmError(f"{sweep.id}: {answer['error']}")
             what = f"{len(indices)} tasks of {sweep.id}" if indices is not None else sweep.id
             click.echo(f"Cancelling {what}; see: hsm status {sweep.id}")
             return

@@ -36,6 +36,7 @@ __all__ = ["Controller", "EventSink", "Offer"]
 _TICK_S = 0.5
 """How long the loop sleeps at most: requests, deadlines and the lease are looked at then."""
 _HEARTBEAT_S = 5.0
+_REQUESTS_EVERY_S = 0.2
 _FULL_DISK_PAUSE_S = 1.0
 _PATIENCE_S = 3.0
 """How long a source may take to let go at the end."""
@@ -109,7 +110,8 @@ class Controller:
         self._hung: Dict[str, str] = {}
         self._first_events: List[Event] = []
         self._signals = 0
-        self._next_beat = 0.0
+        self._next_beat = self._next_look = 0.0
+        self._to_answer: List[Tuple[requests.Request, Dict[str, str]]] = []
 
     def run(self, offers: Sequence[Offer]) -> Finish:
         """Run to the end.
@@ -163,6 +165,9 @@ class Controller:
         finish: Optional[Finish] = None
         more, instructions = self._engine.step(now)
         self._commit(events + more, durable=self._needs_sync(instructions))
+        for request, answer in self._to_answer:
+            requests.answer(self._layout, request, **answer)
+        self._to_answer.clear()
         for instruction in instructions:
             if isinstance(instruction, Finish):
                 finish = instruction
@@ -237,15 +242,9 @@ class Controller:
     def _look_around(self, now: float) -> List[Event]:
         """Requests from other commands, calls that hang, the lease."""
         events: List[Event] = []
-        asked, strange = requests.take(self._layout)
-        for text in strange:
-            self._tell(f"ignored a request that cannot be read: {text}")
-        for request in asked:
-            if request.op == "cancel":
-                events += self._engine.cancel(request.fields.get("tasks"), now)
-                requests.answer(self._layout, request, done=True)
-            else:
-                requests.answer(self._layout, request, error=f"this controller does not know {request.op!r}")
+        if now >= self._next_look:
+            self._next_look = now + _REQUESTS_EVERY_S
+            events = self._take_requests(now)
         for id, worker in self._workers.items():
             overdue = worker.overdue()
             if overdue is not None and id not in self._hung:
@@ -256,6 +255,24 @@ class Controller:
         if now >= self._next_beat:
             self._next_beat = now + _HEARTBEAT_S
             self._lease.heartbeat()
+        return events
+
+    def _take_requests(self, now: float) -> List[Event]:
+        """What other commands ask. They are answered when it is in the journal."""
+        events: List[Event] = []
+        asked, strange = requests.take(self._layout)
+        for text in strange:
+            self._tell(f"ignored a request that cannot be read: {text}")
+        for request in asked:
+            tasks = request.fields.get("tasks")
+            if request.op != "cancel":
+                answer = {"error": f"this controller does not know {request.op!r}"}
+            elif tasks is not None and not _are_indices(tasks):
+                answer = {"error": "tasks must be a list of task indices"}
+            else:
+                events += self._engine.cancel(tasks, now)
+                answer = {"done": "true"}
+            self._to_answer.append((request, answer))
         return events
 
     # --- journal first, then act
@@ -326,3 +343,7 @@ class Controller:
 
     def _signals_waiting(self) -> int:
         return self._received
+
+
+def _are_indices(tasks: object) -> bool:
+    return isinstance(tasks, list) and all(type(index) is int and index >= 0 for index in tasks)
