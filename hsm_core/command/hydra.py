@@ -14,8 +14,9 @@ from ..errors import ConfigError
 __all__ = ["is_key", "value_text"]
 
 _ID = r"[A-Za-z_][A-Za-z0-9_-]*"
-_PART = r"(?:[A-Za-z_$][A-Za-z0-9_$-]*|0|[1-9][0-9]*)"
-_PACKAGE = rf"{_PART}(?:\.{_PART})*"
+_SPECIAL = r"[A-Za-z_$][A-Za-z0-9_$-]*"
+_PART = rf"(?:{_SPECIAL}|0|[1-9][0-9]*)"
+_PACKAGE = rf"(?:{_SPECIAL}|{_PART}(?:\.{_PART})+)"
 _KEY = re.compile(rf"\+{{0,2}}(?:{_ID}(?:/{_ID})+|{_PACKAGE})(?:@(?:{_PACKAGE})?)?")
 _SAFE_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 _DICT_KEY = re.compile(_ID)

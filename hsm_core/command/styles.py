@@ -78,6 +78,9 @@ class ArgparseStyle(Style):
         args: List[str] = []
         for name, value in params.items():
             text = plain_text(value)
+            if text == "--":
+                problem = "the argparse of many Python versions drops the text '--'"
+                raise ConfigError(problem, "use arg_style json, or another value")
             if text.startswith("-"):  # which by itself could be taken for an option
                 args.append(f"{self._flags[name]}={text}")
             else:

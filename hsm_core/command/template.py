@@ -152,7 +152,7 @@ class CommandTemplate:
         if name in self._names:
             self._placed.add(name)
             return _Slot(name, parameter=True)
-        problem = f"{self._origin}: there is nothing called {{{name[:60]}}} in {element[:60]!r}"
+        problem = f"{self._origin}: there is nothing called {name[:60]!r} to put into {element[:60]!r}"
         raise _unknown(problem, name, [*_PLACEHOLDERS, *self._names])
 
     def _fill(self, part: Union[str, _Slot], params: Mapping[str, Any], facts: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .axes import AxisInfo
-from .load import SweepFile, check_space, load_space
+from .load import SweepFile, load_space
 from .space import Space, task_identity
 
-__all__ = ["AxisInfo", "Space", "SweepFile", "check_space", "load_space", "task_identity"]
+__all__ = ["AxisInfo", "Space", "SweepFile", "load_space", "task_identity"]

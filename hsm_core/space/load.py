@@ -13,7 +13,7 @@ from .reader import Path, Reader
 from .sections import SECTIONS
 from .space import Space
 
-__all__ = ["SweepFile", "check_space", "load_space"]
+__all__ = ["SweepFile", "load_space"]
 
 _CONDITIONS = ("where", "exclude")
 _KEYS = (*SECTIONS, *_CONDITIONS, "command", "resources", "metadata")
@@ -40,17 +40,12 @@ class SweepFile:
 def load_space(document: Document) -> SweepFile:
     """The sweep that a document describes.
 
-    :raises ConfigError: naming the first thing that is wrong, with line and column.
+    :raises ProblemsError: with everything that is wrong; the message names the first, with line and column.
     """
     sweep, problems = _read(document)
     raise_problems(problems)
     assert sweep is not None, "a sweep file without problems has a space"
     return sweep
-
-
-def check_space(document: Document) -> List[Problem]:
-    """Everything that is wrong with a sweep file, in the order of the file; empty when it can be run."""
-    return _read(document)[1]
 
 
 def _read(document: Document) -> Tuple[Optional[SweepFile], List[Problem]]:

@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hsm_core.errors import ConfigError
-from hsm_core.space import SweepFile, check_space, load_space
-from hsm_core.yamlfile import loads
+from hsm_core.space import SweepFile, load_space
+from hsm_core.yamlfile import ProblemsError, loads
 
 
 def sweep(text: str) -> SweepFile:
@@ -108,12 +108,10 @@ def test_what_is_wrong_is_named_with_its_place(text: str, message: str, hint: st
 
 
 def test_all_problems_are_listed_in_order() -> None:
-    """`check_space` finds everything that can be found at once; the error of `load_space` counts the rest."""
-    text = "grid:\n  a: []\n  b c: [1]\nrepeats: 0\nwhere: [x > 1]\nmetadata: 3"
-    found = check_space(loads(text, "s.yaml"))
-    assert [problem.mark.line for problem in found] == [2, 3, 4, 5, 6]
-    with pytest.raises(ConfigError) as caught:
-        sweep(text)
+    """Everything that can be found at once is in the error, and its one line counts what it does not name."""
+    with pytest.raises(ProblemsError) as caught:
+        sweep("grid:\n  a: []\n  b c: [1]\nrepeats: 0\nwhere: [x > 1]\nmetadata: 3")
+    assert [problem.mark.line for problem in caught.value.problems] == [2, 3, 4, 5, 6]
     assert "4 more" in (caught.value.hint or "")
 
 
