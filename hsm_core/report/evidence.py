@@ -62,8 +62,10 @@ def _ended(event: Event) -> str:
         text += f"; peak memory {record['max_rss_mb']:.0f} MiB"
     again = event.get("again")
     if again:
-        cost = "counts against its retries" if again.get("charged") else "charges no retry"
-        text += f"; it goes back to wait, because: {one_line(again.get('reason'))} ({cost})"
+        reason = one_line(again.get("reason"))
+        because = "" if reason in (how, verdict, signature) else f", because: {reason}"
+        cost = "this counts against its retries" if again.get("charged") else "this charges no retry"
+        text += f"; it goes back to wait{because} ({cost})"
     return text
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Sequence, Tuple
+from typing import List, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,7 +15,7 @@ from ..engine.state import SweepState
 from ..store.views.facts import Facts
 from ..store.views.names import short_names
 from ..store.views.words import span
-from .status import failure_lines, sources_table, sweep_table, sweeps_table
+from .status import failure_lines, shown_counts, sources_table, sweep_table, sweeps_table
 from .tables import drawn, style_of
 
 __all__ = ["LiveDisplay", "picture", "status_picture"]
@@ -69,14 +69,9 @@ def _percent(state: SweepState) -> str:
 
 
 def _counts(state: SweepState) -> Text:
-    shown: List[Tuple[int, str]] = [
-        (count, one.value) for one, count in state.counts.items() if count and one is not TaskState.PENDING
-    ]
-    shown.append((state.pending, "pending"))
     text = Text()
-    for count, word in shown:
-        if count:
-            text.append(f"{count:,} {word}", style=style_of(word)).append("   ")
+    for count, word in shown_counts(state):
+        text.append(f"{count:,} {word}", style=style_of(word)).append("   ")
     return text
 
 
@@ -86,7 +81,7 @@ def _pace(state: SweepState, elapsed_s: float) -> str:
     if eta is not None and state.finished < state.total:
         rate = (state.total - state.finished) / eta
         words.append(f"{rate:,.0f} tasks/s" if rate >= 10 else f"{60 * rate:,.1f} tasks/min")
-    words.append(f"ETA {span(eta)}")
+        words.append(f"ETA {span(eta)}")
     return "   ".join(words)
 
 

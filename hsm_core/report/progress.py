@@ -16,20 +16,19 @@ from ..engine.state import SweepState
 from ..store.layout import SweepLayout, task_id
 from ..store.views.facts import Facts, describe
 from ..store.views.words import how_it_ended, one_line, span
-from .status import next_steps, progress_text
+from .status import ENDINGS, next_steps, progress_text, shown_counts
 from .tables import is_terminal, make_console
 
 if TYPE_CHECKING:
     from .live import LiveDisplay
 
-__all__ = ["Progress", "conclusion", "counts_text", "failure_text"]
+__all__ = ["Progress", "conclusion", "failure_text"]
 
 _LIVE_EVERY_S = 0.25
 _LINE_EVERY_S = 1.0
 _LATER_LINE_EVERY_S = 10.0
 _LATER_S = 60.0
 _MAX_NAMED = 10
-_SHOWN = (TaskState.COMPLETED, TaskState.FAILED, TaskState.TIMEOUT, TaskState.LOST, TaskState.CANCELLED)
 _MORE = "… further failures are counted, not listed"
 _BAD = (TaskState.FAILED, TaskState.TIMEOUT, TaskState.LOST)
 
@@ -107,6 +106,8 @@ class Progress:
         self._tell_news(state)
         # The state may have all that the sweep needs and the controller still let go for another reason.
         lines = conclusion({**describe(state), "state": finish.state, "reason": finish.reason}, self._where())
+        if is_terminal(sys.stdout):
+            lines.insert(0, "")
         sys.stdout.write("\n".join(lines) + "\n")
 
     def _where(self) -> str:
@@ -135,8 +136,8 @@ class Progress:
         self._live.update(state, moment - self._began)
 
     def _write_line(self, state: SweepState, moment: float) -> None:
-        counts = f"{state.finished:,}/{state.total:,} finished: {counts_text(state)}"
-        if counts == self._last_counts or not state.in_flight + state.finished:
+        counts = f"{state.finished:,}/{state.total:,} finished: {_counts(state)}"
+        if counts == self._last_counts or state.first_started_at is None:
             return
         self._last_counts = counts
         self._due = moment + (_LINE_EVERY_S if moment - self._began < _LATER_S else _LATER_LINE_EVERY_S)
@@ -155,12 +156,8 @@ def failure_text(event: Event, total: int) -> str:
     return f"{task_id(index, total)} {verb}, {why}{again}"
 
 
-def counts_text(state: SweepState) -> str:
-    """`12 completed, 1 failed, 4 running, 10 waiting`: what is not zero."""
-    counts = [(state.counts[one], one.value) for one in _SHOWN]
-    running = state.counts[TaskState.RUNNING]
-    counts += [(running, "running"), (state.total - state.finished - running, "waiting")]
-    return ", ".join(f"{count:,} {word}" for count, word in counts if count) or "nothing yet"
+def _counts(state: SweepState) -> str:
+    return ", ".join(f"{count:,} {word}" for count, word in shown_counts(state))
 
 
 def conclusion(facts: Facts, where: str) -> List[str]:
@@ -175,7 +172,7 @@ def conclusion(facts: Facts, where: str) -> List[str]:
 
 def _verdict(facts: Facts) -> str:
     sweep_id, state, total = facts["sweep_id"], facts["state"], facts["total"]
-    counts = ", ".join(f"{facts['counts'][one.value]:,} {one.value}" for one in _SHOWN if facts["counts"][one.value])
+    counts = ", ".join(f"{facts['counts'][one.value]:,} {one.value}" for one in ENDINGS if facts["counts"][one.value])
     took = span(facts["duration_s"])
     if state == "completed":
         tasks = "its one task" if total == 1 else f"all {total:,} tasks"

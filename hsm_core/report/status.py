@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from typing import List, Sequence
+from typing import List, Sequence, Tuple
 
+from ..contract import TaskState
+from ..engine.state import SweepState
 from ..store.views.facts import Facts
 from ..store.views.words import clock, one_line, span
 from .tables import Column, Table
 
 __all__ = [
+    "ENDINGS",
     "change_text",
     "failure_lines",
     "next_steps",
     "progress_text",
+    "shown_counts",
     "sources_table",
     "sweep_table",
     "sweeps_table",
 ]
+
+ENDINGS = (TaskState.COMPLETED, TaskState.FAILED, TaskState.TIMEOUT, TaskState.LOST, TaskState.CANCELLED)
+"""Final states in the order in which they are shown."""
 
 _ALWAYS = ("completed", "failed", "running", "pending")
 _SHOWN_FAILURES = 5
@@ -105,6 +112,14 @@ def progress_text(facts: Facts) -> str:
     finished, total = facts["finished"], facts["total"]
     percent = 100.0 if finished == total else min(99.9, 100.0 * finished / total)
     return f"{finished:,}/{total:,} ({percent:.1f}%)"
+
+
+def shown_counts(state: SweepState) -> List[Tuple[int, str]]:
+    """`12 completed, 1 failed, 4 running, 10 waiting`: what is not zero, for a line that changes all the time."""
+    counts = [(state.counts[one], one.value) for one in ENDINGS]
+    running = state.counts[TaskState.RUNNING]
+    counts += [(running, TaskState.RUNNING.value), (state.total - state.finished - running, "waiting")]
+    return [(count, word) for count, word in counts if count]
 
 
 def change_text(facts: Facts) -> str:

@@ -204,8 +204,9 @@ class Narrator:
             if verdict is TaskState.COMPLETED:
                 self._of(source, now, f"{self._task(event)} completed in {took}")
             else:
-                why = f"{how_it_ended(record)} after {took}: {one_line(signature_of(record))}"
-                then = f"; it will run again ({one_line(again.get('reason'))})" if again else ""
+                how, words = how_it_ended(record), one_line(signature_of(record))
+                why = f"{how} after {took}" + ("" if words == how else f": {words}")
+                then = "; it will run again" if again else ""
                 self._of(source, now, f"{self._task(event)} {verdict.value}, {why}{then}", self._sweep)
         if again is None:
             self._count(verdict, now)
