@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from ..errors import ConfigError, UsageError
 from ..yamlfile import Document, Mark, Problem, check, load, loads
-from ..yamlfile.check import suggest
+from ..yamlfile.check import dotted, suggest
 from ..yamlfile.scalars import as_yaml
 from .load import FILE_NAME, Layers, read_layers
 from .schema import SCHEMA
@@ -154,10 +154,10 @@ def _with(data: Mapping[str, Any], path: Tuple[str, ...], value: Any) -> Dict[st
     Only what lies on the path is copied, so that a value which an alias also put elsewhere stays as it is there.
     """
     result = section = dict(data)
-    for step in path[:-1]:
+    for depth, step in enumerate(path[:-1], 1):
         inner = section.get(step)
         if inner is not None and not isinstance(inner, dict):
-            raise UsageError(f"{'.'.join(path)}: {step} has no keys of its own")
+            raise UsageError(f"{dotted(path[:depth])} has no keys of its own")
         section[step] = dict(inner or {})
         section = section[step]
     section[path[-1]] = value

@@ -131,6 +131,8 @@ def dotted(path: Path) -> str:
     """A path as people write it: `sources.gpu1.options[2]`."""
     text = ""
     for step in path:
+        if isinstance(step, str) and not step.isprintable():
+            step = repr(step)
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
     return text
 

@@ -73,6 +73,15 @@ def test_all_in_order() -> None:
     assert places == ["f:1:1:", "f:1:8:", "f:2:1:", "f:3:1:", "f:4:9:", "f:4:12:"]
 
 
+def test_odd_names() -> None:
+    """A name with a line break in it does not break the message."""
+    text = 'kind: fast\nsome: {"a\\nb": 1}\n"c\\nd": 1\n'
+    assert [line.split(": ")[1] for line in _check(text)] == [
+        "some.'a\\nb' must be true or false, not 1 | None",
+        "unknown key 'c\\nd' | known here",
+    ]
+
+
 def test_a_part() -> None:
     """A part of a document can be checked alone, without keys that the schema is not to see."""
     document = loads("a:\n  b: {kind: fast, extra: 1, odd: 2}\n", "f")
