@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # start-up must stay small: `typing` alone would cost a third
 
 __all__ = ["host_key", "host_relation", "is_alive", "process_start", "read_status", "write_atomically"]
 
+HAS_PROC = os.path.isdir("/proc/self")
 GRACE_S = 10.0
 RETRY_S = 1.0  # between two tries to write on a disk that refuses
 COALESCE_S = 0.008  # events are gathered this long while more tasks wait anyway
@@ -57,6 +58,7 @@ PASSING = frozenset(
     ).split()
     if hasattr(errno, name)
 )
+OF_A_PROGRAM = frozenset([errno.ENOENT, errno.EACCES, errno.EPERM])  # what starting one may say of itself
 RECORD_KEYS = (
     "state exit_code signal started_at duration_s max_rss_mb cpu_s host pid slot gpus oom_killed reason"
 ).split()
@@ -87,6 +89,8 @@ def yaml_scalar(value: "Any") -> str:
 
     JSON writes an emoji as two surrogates, which YAML does not join, and lets DEL through, which YAML refuses.
     """
+    if type(value) in (int, float):
+        return repr(value)  # as JSON has it, in a tenth of the time
     text = json.dumps(value)
     if isinstance(value, str) and ("\\ud" in text or "\x7f" in text):
         text = '"%s"' % "".join(
@@ -223,14 +227,19 @@ class Process:
 
 def look_at(pid: int) -> "Optional[Process]":
     """A process, or None when it is not there or only waits to be reaped."""
-    if not os.path.isdir("/proc/self"):
+    if not HAS_PROC:
         return next(list_by_ps(["-p", str(pid)]), None)
     try:
-        with open("/proc/%d/stat" % pid, "rb") as file:
-            # The name in parentheses may itself hold spaces and parentheses.
-            fields = file.read().rpartition(b")")[2].split()
+        stat = os.open("/proc/%d/stat" % pid, os.O_RDONLY)
     except OSError:
         return None
+    try:
+        # The name in parentheses may itself hold spaces and parentheses.
+        fields = os.read(stat, 4096).rpartition(b")")[2].split()
+    except OSError:
+        return None  # it went while we looked
+    finally:
+        os.close(stat)
     # A leader whose own thread ended shows as a zombie while its other threads work on.
     if len(fields) < 20 or (fields[0] in (b"Z", b"X", b"x") and int(fields[17]) <= 1):
         return None
@@ -239,7 +248,7 @@ def look_at(pid: int) -> "Optional[Process]":
 
 def processes() -> "Iterator[Process]":
     """Every living process but this one."""
-    if not os.path.isdir("/proc/self"):
+    if not HAS_PROC:
         found = list_by_ps(["-axww" if sys.platform != "darwin" else "-axEww"])
     else:
         found = (process for process in map(look_at, map(int, filter(str.isdigit, os.listdir("/proc")))) if process)
@@ -735,6 +744,7 @@ class Runner:
             "runner_pid": os.getpid(),
             "runner_start": process_start(os.getpid()),
         }
+        self.identity_text = status_text(dict(self.identity, source=self.source))
         os.listdir(self.sweep_dir)  # must be there: a folder that was deleted is not made anew
         os.makedirs(runners, exist_ok=True)
         os.makedirs(self.tasks_dir, exist_ok=True)
@@ -902,11 +912,12 @@ class Runner:
                 return False
             task.claimed = True
         folder = task.folder
-        for name in [b"results"] if os.path.isdir(folder) else [b"", b"results"]:
-            try:
-                os.mkdir(os.path.join(folder, name))
-            except FileExistsError:
-                pass
+        try:
+            os.mkdir(folder + b"/results")
+        except FileExistsError:
+            pass  # from a try that a full disk cut short
+        except FileNotFoundError:
+            os.makedirs(folder + b"/results")  # somebody removed the folder that we had claimed
         for file, text in task.files.items():
             write_file(os.path.join(folder, file), text)
         task.started_at = round(time.time(), 3)
@@ -918,7 +929,7 @@ class Runner:
             try:
                 self.spawn(task, env)
             except OSError as error:
-                if error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE):
+                if error.errno in PASSING - OF_A_PROGRAM:
                     raise
                 self.cannot_run(task, error)
                 return False
@@ -942,11 +953,11 @@ class Runner:
 
     def running_status(self, task: Task) -> bytes:
         """`status.yaml` as it is while the task runs."""
-        status = {"state": "running", "task_id": task.name, "attempt": task.attempt, "source": self.source}
-        status.update(self.identity, slot=task.slot, started_at=task.started_at)
+        status = {"state": "running", "task_id": task.name, "attempt": task.attempt}
+        status.update(slot=task.slot, started_at=task.started_at)
         if task.given:
             status["gpus"] = ",".join(task.given)
-        return status_text(status)
+        return status_text(status) + self.identity_text
 
     def task_environment(self, task: Task) -> "Dict[bytes, bytes]":
         """The base environment, what the runner tells every task, and the task's own."""
@@ -1258,13 +1269,13 @@ def serve() -> int:
         wait = runner.wait_s(time.monotonic()) if runner else None
         for fd, _ in poll.poll(None if wait is None else wait * 1000.0 + 0.5):
             if fd == wake:
-                numbers = set(os.read(wake, 65536))
-                if runner is None and numbers & {signal.SIGTERM, signal.SIGINT}:
-                    return 0
-                if runner and numbers & {signal.SIGTERM, signal.SIGINT}:
-                    runner.stop(runner.grace, "the runner was told to end")
-                if runner and signal.SIGUSR1 in numbers:
-                    runner.read_requests()
+                for number in os.read(wake, 65536):
+                    if number in (signal.SIGTERM, signal.SIGINT):
+                        if runner is None:
+                            return 0
+                        runner.stop(runner.grace, "the runner was told to end")
+                    elif number == signal.SIGUSR1 and runner:
+                        runner.read_requests()
             elif fd == output.fd:
                 output.flush()
             elif fd == source.fd:

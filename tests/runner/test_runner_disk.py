@@ -15,10 +15,10 @@ Serve = Callable[..., Any]
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 kB."""
+    """A file system of 64 kB and 40 files."""
     mount = tmp_path / "disk"
     mount.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(mount)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k,nr_inodes=40", "tmpfs", str(mount)]
     if os.geteuid() != 0 or shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
         pytest.skip("needs the right to mount a small file system")
     yield mount
@@ -67,6 +67,28 @@ def test_start_waits_for_room(serve: Serve, small_disk: Path) -> None:
     assert [event[1] for event in served.events if event[0] == "started"] == [0, 1, 2, 3]
     kinds = [event[0] for event in served.events]
     assert kinds.count("blocked") == kinds.count("unblocked") == 1
+
+
+@pytest.mark.parametrize("free", range(6))
+def test_start_and_record_wait_for_inodes(start: Serve, small_disk: Path, free: int) -> None:
+    """Whichever of a task's files cannot be made, the task waits and then runs once, to its end."""
+    served = start(sweep=small_disk, project_dir="/")
+    served.line("hello")
+    fillers = []
+    try:
+        for n in range(100):
+            fillers.append(small_disk / str(n))
+            fillers[-1].touch()
+    except OSError:
+        fillers.pop()
+    for filler in fillers[:free]:
+        filler.unlink()
+    served.run(served.task(0, "/bin/sh", "-c", "echo once"))
+    assert "No space left" in served.wait("blocked", 0, 0)
+    for filler in fillers[free:]:
+        filler.unlink()
+    assert served.wait("ended")["state"] == "completed"
+    assert (served.folder() / "stdout.log").read_text() == "once\n"
 
 
 def test_claim_that_never_started_is_withdrawn(serve: Serve, small_disk: Path) -> None:

@@ -112,13 +112,11 @@ def test_second_cancel_can_only_shorten_the_grace(start: Serve) -> None:
 def test_second_signal_ends_the_runner_now(start: Serve) -> None:
     """SIGTERM twice leaves no grace."""
     served = start(grace_s=600)
-    served.run(served.task(0, "/bin/sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.05; done"))
-    served.wait_for(
-        lambda: (served.folder() / "stdout.log").exists() and (served.folder() / "stdout.log").read_text() == "up\n"
-    )
+    served.run(served.task(0, "/bin/sh", "-c", "trap 'echo term' TERM; echo up; while :; do sleep 0.05; done"))
+    log = served.folder() / "stdout.log"
+    served.wait_for(lambda: log.exists() and log.read_text() == "up\n")
     served.process.terminate()
-    served.send({"op": "ping", "n": 1})
-    served.line("pong")
+    served.wait_for(lambda: log.read_text() == "up\nterm\n")
     served.process.terminate()
     assert served.wait("ended")["signal"] == signal.SIGKILL
     assert served.wait_exit() == 0
