@@ -113,7 +113,6 @@ class Lease:
             )
             path = _path(layout, epoch)
             try:
-                os.makedirs(layout.leases, exist_ok=True)
                 create_exclusive(path, _encode(mine))
             except FileExistsError:
                 continue  # another was quicker: see whether it lives
