@@ -118,7 +118,7 @@ def _group(axes: Sequence[Axis], members: Sequence[int], conditions: Sequence[Co
         )
     levels = [axes[position] for position in varying]
     weights = [strides[position] for position in varying]
-    codes = array("I", _search(levels, weights, _checks(levels, conditions), params))
+    codes = _search(levels, weights, _checks(levels, conditions), params)
     if not codes:
         raise ConditionError("the conditions leave no combination at all", "loosen or delete one of them")
     return Group(strides, codes)
@@ -135,22 +135,29 @@ def _checks(levels: Sequence[Axis], conditions: Sequence[Condition]) -> List[Lis
 
 def _search(
     levels: Sequence[Axis], strides: Sequence[int], checks: Sequence[Sequence[Condition]], params: Dict[str, Any]
-) -> List[int]:
+) -> Sequence[int]:
     """The codes of the combinations that every condition allows, in order; what is ruled out early is not entered."""
-    codes: List[int] = []
+    codes = array("I")  # four bytes each: MAX_JOINT of them are 40 MB
 
     def descend(depth: int, code: int) -> None:
-        if not all(condition.allows(params) for condition in checks[depth]):
-            return
-        if depth == len(levels):
-            codes.append(code)
-            return
-        axis, stride = levels[depth], strides[depth]
+        axis, stride, rules = levels[depth], strides[depth], checks[depth + 1]
         absent = dict.fromkeys(axis.names)
+        last = depth + 1 == len(levels)
         for ordinal in range(axis.size):
             params.update(absent)  # rows of a list need not all set the same names
             axis.put(params, ordinal)
-            descend(depth + 1, code + ordinal * stride)
+            for rule in rules:
+                if not rule.allows(params):
+                    break
+            else:
+                if last:
+                    codes.append(code + ordinal * stride)
+                else:
+                    descend(depth + 1, code + ordinal * stride)
 
-    descend(0, 0)
+    if all(rule.allows(params) for rule in checks[0]):
+        if levels:
+            descend(0, 0)
+        else:
+            codes.append(0)
     return codes
