@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..contract import TaskState
 from ..engine.state import SweepState
-from ..store.views.facts import Facts
+from ..store.views.facts import Facts, by_name
 from ..store.views.names import short_names
 from ..store.views.words import span
 from .status import failure_lines, shown_counts, sources_table, sweep_table, sweeps_table
@@ -70,7 +70,7 @@ def _percent(state: SweepState) -> str:
 
 def _counts(state: SweepState) -> Text:
     text = Text()
-    for count, word in shown_counts(state):
+    for count, word in shown_counts(by_name(state)):
         text.append(f"{count:,} {word}", style=style_of(word)).append("   ")
     return text
 

@@ -14,9 +14,9 @@ from ..engine.instructions import Finish
 from ..engine.reduce import signature_of, verdict_of
 from ..engine.state import SweepState
 from ..store.layout import SweepLayout, task_id
-from ..store.views.facts import Facts, describe
+from ..store.views.facts import Facts, by_name, describe
 from ..store.views.words import how_it_ended, one_line, span
-from .status import ENDINGS, next_steps, progress_text, shown_counts
+from .status import ENDINGS, counts_text, next_steps, progress_text
 from .tables import is_terminal, make_console
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Progress:
         self._live.update(state, moment - self._began)
 
     def _write_line(self, state: SweepState, moment: float) -> None:
-        counts = f"{state.finished:,}/{state.total:,} finished: {_counts(state)}"
+        counts = f"{state.finished:,}/{state.total:,} finished: {counts_text(by_name(state))}"
         if counts == self._last_counts or state.first_started_at is None:
             return
         self._last_counts = counts
@@ -156,10 +156,6 @@ def failure_text(event: Event, total: int) -> str:
     return f"{task_id(index, total)} {verb}, {why}{again}"
 
 
-def _counts(state: SweepState) -> str:
-    return ", ".join(f"{count:,} {word}" for count, word in shown_counts(state))
-
-
 def conclusion(facts: Facts, where: str) -> List[str]:
     """How a sweep ended, for the person who ran it: what happened, where the results are, what to type next.
 
@@ -172,7 +168,7 @@ def conclusion(facts: Facts, where: str) -> List[str]:
 
 def _verdict(facts: Facts) -> str:
     sweep_id, state, total = facts["sweep_id"], facts["state"], facts["total"]
-    counts = ", ".join(f"{facts['counts'][one.value]:,} {one.value}" for one in ENDINGS if facts["counts"][one.value])
+    counts = ", ".join(f"{facts['counts'][one]:,} {one}" for one in ENDINGS if facts["counts"][one])
     took = span(facts["duration_s"])
     if state == "completed":
         tasks = "its one task" if total == 1 else f"all {total:,} tasks"

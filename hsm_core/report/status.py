@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import List, Sequence, Tuple
+from typing import List, Mapping, Sequence, Tuple
 
-from ..contract import TaskState
-from ..engine.state import SweepState
 from ..store.views.facts import Facts
 from ..store.views.words import clock, one_line, span
 from .tables import Column, Table
@@ -13,6 +11,7 @@ from .tables import Column, Table
 __all__ = [
     "ENDINGS",
     "change_text",
+    "counts_text",
     "failure_lines",
     "next_steps",
     "progress_text",
@@ -22,7 +21,7 @@ __all__ = [
     "sweeps_table",
 ]
 
-ENDINGS = (TaskState.COMPLETED, TaskState.FAILED, TaskState.TIMEOUT, TaskState.LOST, TaskState.CANCELLED)
+ENDINGS = ("completed", "failed", "timeout", "lost", "cancelled")
 """Final states in the order in which they are shown."""
 
 _ALWAYS = ("completed", "failed", "running", "pending")
@@ -114,19 +113,26 @@ def progress_text(facts: Facts) -> str:
     return f"{finished:,}/{total:,} ({percent:.1f}%)"
 
 
-def shown_counts(state: SweepState) -> List[Tuple[int, str]]:
-    """`12 completed, 1 failed, 4 running, 10 waiting`: what is not zero, for a line that changes all the time."""
-    counts = [(state.counts[one], one.value) for one in ENDINGS]
-    running = state.counts[TaskState.RUNNING]
-    counts += [(running, TaskState.RUNNING.value), (state.total - state.finished - running, "waiting")]
-    return [(count, word) for count, word in counts if count]
+def shown_counts(counts: Mapping[str, int]) -> List[Tuple[int, str]]:
+    """`12 completed, 1 failed, 4 running, 10 waiting`: what is not zero, for a line that changes all the time.
+
+    :param counts: state -> number of tasks, every state.
+    """
+    shown = {state: counts[state] for state in (*ENDINGS, "running")}
+    shown["waiting"] = sum(counts.values()) - sum(shown.values())
+    return [(count, word) for word, count in shown.items() if count]
+
+
+def counts_text(counts: Mapping[str, int]) -> str:
+    """`shown_counts` as words."""
+    return ", ".join(f"{count:,} {word}" for count, word in shown_counts(counts))
 
 
 def change_text(facts: Facts) -> str:
     """A sweep in one line, for whoever watches through a pipe."""
-    counts = ", ".join(f"{count:,} {state}" for state, count in facts["counts"].items() if count)
     eta = f"; about {span(facts['eta_s'])} left" if facts["eta_s"] is not None else ""
-    return f"{facts['sweep_id']}: {facts['state'].replace('_', ' ')}, {progress_text(facts)}: {counts}{eta}"
+    state = facts["state"].replace("_", " ")
+    return f"{facts['sweep_id']}: {state}, {progress_text(facts)}: {counts_text(facts['counts'])}{eta}"
 
 
 def failure_lines(facts: Facts) -> List[str]:

@@ -11,7 +11,7 @@ from ..layout import task_id
 from .names import short_names
 from .words import how_it_ended
 
-__all__ = ["Facts", "describe"]
+__all__ = ["Facts", "by_name", "describe"]
 
 Facts = Dict[str, Any]
 """The object that `describe` makes; `docs/reference/commands.md` lists its keys."""
@@ -30,7 +30,7 @@ def describe(state: SweepState) -> Facts:
         "reason": state.held or state.closed_reason,
         "total": state.total,
         "finished": state.finished,
-        "counts": {one.value: state.counts[one] for one in TaskState},
+        "counts": by_name(state),
         "created_at": state.created_at or None,
         "started_at": started,
         "finished_at": finished,
@@ -46,6 +46,11 @@ def describe(state: SweepState) -> Facts:
         ],
         "recent_failures": _recent_failures(state),
     }
+
+
+def by_name(state: SweepState) -> Dict[str, int]:
+    """How many tasks are in each state, by its name."""
+    return {one.value: state.counts[one] for one in TaskState}
 
 
 def _throughput(state: SweepState) -> Optional[float]:
