@@ -115,7 +115,8 @@ class CommandTemplate:
         """
         for name, value in values:
             try:
-                _check_lengths(self._style.args({name: value}, ""), self._style.env({name: value}))
+                args = [plain_text(value)] if name in self._placed else self._style.args({name: value}, "")
+                _check_lengths(args, self._style.env({name: value}))
             except ConfigError as error:
                 raise ConfigError(f"the parameter {name!r}: {error.message}", error.hint) from None
 

@@ -27,7 +27,7 @@ from .controller import Controller, EventSink, Offer
 from .origin import write_origin
 from .prepare import Prepared, read_sweep_file
 from .settings import Settings
-from .tasks import task_maker
+from .tasks import command_of, task_maker
 
 __all__ = ["Conduct", "begin", "conduct", "replay_sweep"]
 
@@ -71,7 +71,9 @@ def begin(project: ProjectLayout, prepared: Prepared) -> SweepLayout:
         sweeps.create(layout)
     try:
         # Once, before anything runs: a command that cannot be built must not be found out task by task.
-        task_maker(prepared.settings, prepared.sweep.space, str(layout.root))((0, 1))
+        space = prepared.sweep.space
+        command_of(prepared.settings, space, str(layout.root)).check(space.each_value())
+        task_maker(prepared.settings, space, str(layout.root))((0, 1))
         layout.config.write_bytes(prepared.text)
         prepared.settings.write(layout)
     except BaseException as error:

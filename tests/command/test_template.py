@@ -156,6 +156,14 @@ def test_check_finds_what_the_style_cannot_carry(style: str, value: str) -> None
         template(USUAL, style).check([("lr", value)])
 
 
+def test_check_looks_at_where_a_parameter_goes() -> None:
+    """A parameter with a place of its own in the command need not suit the style, but must fit into an argument."""
+    subject = template(["{lr}", "{args}"], "json")
+    with pytest.raises(ConfigError, match="the parameter 'lr'"):
+        subject.check([("lr", "x" * 200_000)])
+    template(["{lr}", "{args}"], "hydra").check([("lr", "???")])
+
+
 @pytest.mark.parametrize("style", sorted(STYLES))
 def test_a_real_program_gets_ten_thousand_nasty_strings(style: str) -> None:
     """What the kernel hands to a program is what was rendered, and what it can read is what was in the sweep file."""
