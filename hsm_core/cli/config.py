@@ -32,7 +32,7 @@ config.add_command(init)
 @click.option("--check-sync", is_flag=True, help="Also check that remote copies of the project are the same.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def validate(sweep_file: Optional[Path], check_sync: bool, as_json: bool) -> None:
-    """Check hsm_config.yaml and the sweep file, and list everything that is wrong with them."""
+    """Check the configuration and the sweep file, and list all mistakes."""
     from .config_validate import examine
 
     report = examine(Path.cwd(), sweep_file)
@@ -50,7 +50,7 @@ def validate(sweep_file: Optional[Path], check_sync: bool, as_json: bool) -> Non
 @config.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(as_json: bool) -> None:
-    """Show every key with the value in force and where it comes from."""
+    """Show every key, its value in force and where it comes from."""
     from ..config import entries, find_project, load_config
 
     found = entries(load_config(find_project(Path.cwd())).layers)
@@ -89,9 +89,9 @@ def get(key: str, as_json: bool) -> None:
 @click.argument("key")
 @click.argument("value")
 def set_(key: str, value: str) -> None:
-    """Set one KEY of hsm_config.yaml to VALUE, written as in YAML; comments and order are kept.
+    """Set one KEY of hsm_config.yaml to VALUE, written as in YAML.
 
-    The file is changed only when the result is valid.
+    Comments and order are kept. The file is changed only when the result is valid.
     """
     from ..config import find_project, set_value
     from .config_files import write_file

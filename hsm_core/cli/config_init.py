@@ -47,11 +47,11 @@ def init(
     conda_env: Optional[str],
     arg_style: Optional[str],
 ) -> None:
-    """Look at the project in this folder and write its first configuration."""
+    """Look at this project and write its first configuration."""
     from rich.console import Console
 
-    from ..config.template import SWEEP_EXAMPLE, SWEEPS_README, render_config
-    from ..project import detect
+    from ..config.template import SWEEPS_README, render_config, render_sweep
+    from ..project import Script, detect
     from ..store.layout import ProjectLayout
     from .config_files import write_new
 
@@ -71,8 +71,9 @@ def init(
     name = name or (click.prompt("Project name", detected.name) if ask else detected.name)
     script = _relative(layout.root, script) if script else _choose_script(detected, layout.root, ask, may_ask)
     python = python or (click.prompt("Python interpreter", detected.python.value) if ask else detected.python.value)
+    known = next((found for found in detected.scripts if found.path == script), Script(script))
     if arg_style is None:
-        arg_style = next((found.arg_style for found in detected.scripts if found.path == script), None) or "argparse"
+        arg_style = known.arg_style or "argparse"
         if ask:
             arg_style = click.prompt("How it takes parameters", arg_style, type=click.Choice(list(_STYLES)))
     if conda_env is None and detected.conda_env is not None:
@@ -80,7 +81,8 @@ def init(
 
     text = render_config(name, script, python, arg_style, conda_env)
     _check(text)
-    files = {layout.config: text, layout.sweep_config: SWEEP_EXAMPLE, layout.readme: SWEEPS_README}
+    sweep = render_sweep(script, known.grid)
+    files = {layout.config: text, layout.sweep_config: sweep, layout.readme: SWEEPS_README}
     if not force:
         files = {path: content for path, content in files.items() if not path.exists()}
     kept = write_new([layout.outputs], files)

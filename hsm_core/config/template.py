@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Optional
+import math
+from typing import Any, Mapping, Optional, Sequence
 
+from ..flatyaml import value_text
 from ..yamlfile.scalars import as_yaml
 
-__all__ = ["SWEEPS_README", "SWEEP_EXAMPLE", "render_config"]
+__all__ = ["SWEEPS_README", "SWEEP_EXAMPLE", "render_config", "render_sweep"]
 
 _CONFIG = """\
 # How hsm runs this project. `hsm config show` lists every key that could be here,
@@ -70,4 +72,25 @@ def render_config(name: str, script: str, python: str, arg_style: str, conda_env
         python=as_yaml(python),
         conda_env=f"  conda_env: {as_yaml(conda_env)}\n" if conda_env else "",
         arg_style=arg_style,
+    )
+
+
+def render_sweep(script: str, grid: Mapping[str, Sequence[Any]]) -> str:
+    """The text of a first `sweep_config.yaml`: the example's grid, or one of options that the script takes."""
+    example = {"learning_rate", "batch_size", "hidden_dim"}
+    if not grid or example <= set(grid):
+        return SWEEP_EXAMPLE
+    sizes = [len(values) for values in grid.values()]
+    return "\n".join(
+        [
+            f"# Every combination of these values is one task: {' x '.join(map(str, sizes))} = {math.prod(sizes)}.",
+            "# The names are options of the program, the values lie around its defaults: write what you want to try.",
+            "grid:",
+            *(f"  {as_yaml(name)}: {as_yaml(list(values))}" for name, values in grid.items()),
+            "",
+            "metadata:",
+            f"  description: {value_text(f'Hyperparameter search with {script}')}",
+            '  tags: ["baseline", "grid_search"]',
+            "",
+        ]
     )

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+from .parameters import propose_grid
 
 __all__ = ["Detected", "Found", "Script", "choose", "detect"]
+
+_Which = Callable[[str], Optional[str]]
 
 _USUAL_NAMES = ("train.py", "main.py", "run.py")
 _NEVER = re.compile(r"(setup|conftest|noxfile|fabfile|__init__|test_.*|.*_test)\.py")
@@ -43,10 +46,12 @@ class Script:
 
     :param path: relative to the project's folder, with forward slashes.
     :param arg_style: how it seems to take its parameters, None when its text does not tell.
+    :param grid: parameters it declares, with values worth a first try; often empty.
     """
 
     path: str
     arg_style: Optional[str] = None
+    grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,18 +83,22 @@ class Detected:
 def detect(
     folder: Path,
     environ: Mapping[str, str] = os.environ,
-    which: Callable[[str], Optional[str]] = shutil.which,
+    which: Optional[_Which] = None,
 ) -> Detected:
-    """Look at a project's folder and at the environment of this process."""
+    """Look at a project's folder and at the environment of this process.
+
+    :param which: finds a command on PATH, by default `shutil.which`.
+    """
+    look = which or _on_path
     folder = Path(os.path.abspath(folder))
     scripts = sorted(_scripts(folder), key=_rank)
     return Detected(
         name=folder.name or "project",
         scripts=tuple(scripts),
         script=choose(scripts),
-        python=_python(folder, environ, which),
+        python=_python(folder, environ, look),
         conda_env=_conda_env(folder, environ),
-        scheduler=next((name for name, commands in _SCHEDULERS if any(which(word) for word in commands)), None),
+        scheduler=next((name for name, commands in _SCHEDULERS if any(look(word) for word in commands)), None),
     )
 
 
@@ -99,6 +108,12 @@ def choose(scripts: Sequence[Script]) -> Optional[Script]:
     if len(usual) == 1:
         return usual[0]
     return scripts[0] if len(scripts) == 1 else None
+
+
+def _on_path(name: str) -> Optional[str]:
+    import shutil  # brings the compression modules along, which a run has no use for
+
+    return shutil.which(name)
 
 
 def _rank(script: Script) -> Tuple[bool, int, str]:
@@ -116,7 +131,8 @@ def _scripts(folder: Path) -> Iterator[Script]:
             continue
         style = next((style for style, sign in _STYLES if sign.search(text)), None)
         if style is not None or path.name in _USUAL_NAMES or _MAIN.search(text):
-            yield Script(path.relative_to(folder).as_posix(), style)
+            grid = propose_grid(text) if style == "argparse" else {}
+            yield Script(path.relative_to(folder).as_posix(), style, grid)
 
 
 def _python_files(folder: Path) -> Iterator[Path]:
@@ -141,7 +157,7 @@ def _entries(folder: Path) -> List[str]:
         return []
 
 
-def _python(folder: Path, environ: Mapping[str, str], which: Callable[[str], Optional[str]]) -> Found:
+def _python(folder: Path, environ: Mapping[str, str], which: _Which) -> Found:
     places = [
         (environ.get("VIRTUAL_ENV"), "active virtual environment"),
         (environ.get("CONDA_PREFIX"), "active conda environment"),

@@ -66,6 +66,15 @@ def test_newcomer(folder: Path) -> None:
         assert words in output
 
 
+def test_own_options(folder: Path) -> None:
+    """Where the script declares its options, the first sweep is over those, so that it runs as it is."""
+    (folder / "train.py").write_text(
+        "import argparse\np = argparse.ArgumentParser()\np.add_argument('--lr', default=0.01)\n"
+    )
+    _init()
+    assert load(folder / "sweeps" / "sweep_config.yaml").data["grid"] == {"lr": [0.001, 0.01, 0.1]}
+
+
 def test_fits_80_columns(folder: Path) -> None:
     """The table stays within 80 columns, however long a path is, and loses nothing of it."""
     deep = "sub_folder_with_a_name_that_is_long_enough_to_reach_far_beyond_the_edge_of_the_table"
