@@ -282,10 +282,12 @@ class Controller:
         if not events:
             return
         self._lease.check()
-        told = False
+        told = appended = False
         while True:
             try:
-                self._journal.append(events)
+                if not appended:
+                    self._journal.append(events)
+                    appended = True
                 if durable:
                     self._journal.sync()
                 break
