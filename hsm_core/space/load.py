@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, List, Mapping, Optional, Tuple
 
-from ..yamlfile import Document, Problem, check, raise_problems
+from ..yamlfile import Document, Problem, ProblemsError, check, raise_problems
 from ..yamlfile.check import shown, suggest
 from .conditions import ConditionError, Predicate, equals, parse
 from .joint import Condition, UndecidedError
@@ -42,13 +42,6 @@ def load_space(document: Document) -> SweepFile:
 
     :raises ProblemsError: with everything that is wrong; the message names the first, with line and column.
     """
-    sweep, problems = _read(document)
-    raise_problems(problems)
-    assert sweep is not None, "a sweep file without problems has a space"
-    return sweep
-
-
-def _read(document: Document) -> Tuple[Optional[SweepFile], List[Problem]]:
     reader = Reader(document)
     data = document.data
     reader.only_keys(data, _KEYS, ())
@@ -59,19 +52,15 @@ def _read(document: Document) -> Tuple[Optional[SweepFile], List[Problem]]:
         reader.problem("no parameters are declared", (), "add a `grid:` with lists of values")
     conditions, texts = _conditions(reader)
     reader.problems.extend(_check_rest(document))
-    space = _build(reader, conditions, texts) if not reader.problems else None
-    problems = sorted(reader.problems, key=lambda problem: (problem.mark.line, problem.mark.column))
-    if space is None:
-        return None, problems
+    raise_problems(sorted(reader.problems, key=_in_file_order))
     command = data.get("command")
-    sweep = SweepFile(
-        space=space,
+    return SweepFile(
+        space=_build(reader, conditions, texts),
         metadata=data.get("metadata") or {},
         command=None if command is None else tuple(command),
         resources=data.get("resources") or {},
         warnings=_merged(document.warnings, reader.warnings),
     )
-    return sweep, problems
 
 
 def _conditions(reader: Reader) -> Tuple[List[Condition], List[Any]]:
@@ -112,15 +101,13 @@ def _predicate(reader: Reader, section: str, item: Any, path: Path) -> Optional[
         return None
 
 
-def _build(reader: Reader, conditions: List[Condition], texts: List[Any]) -> Optional[Space]:
+def _build(reader: Reader, conditions: List[Condition], texts: List[Any]) -> Space:
     try:
         space = Space(reader.axes, conditions, texts)
     except ConditionError as error:
-        reader.problems.append(Problem(error.message, conditions[0].mark, error.hint))
-        return None
+        raise ProblemsError([Problem(error.message, conditions[0].mark, error.hint)]) from None
     except UndecidedError as error:
-        reader.problems.append(Problem(error.reason.message, error.mark, error.reason.hint))
-        return None
+        raise ProblemsError([Problem(error.reason.message, error.mark, error.reason.hint)]) from None
     for condition in conditions:
         if not condition.removed:
             message = "this condition rules nothing out" if condition.keep else "this condition excludes nothing"
@@ -148,4 +135,8 @@ def _check_rest(document: Document) -> List[Problem]:
 def _merged(first: Tuple[Problem, ...], second: List[Problem]) -> Tuple[Problem, ...]:
     """Both, in the order of the file; of two at one place the first."""
     by_place = {problem.mark: problem for problem in reversed([*first, *second])}
-    return tuple(sorted(by_place.values(), key=lambda problem: (problem.mark.line, problem.mark.column)))
+    return tuple(sorted(by_place.values(), key=_in_file_order))
+
+
+def _in_file_order(problem: Problem) -> Tuple[int, int]:
+    return problem.mark.line, problem.mark.column
