@@ -56,7 +56,7 @@ def init(
     from .config_files import write_new
 
     layout = ProjectLayout(Path.cwd())
-    if layout.config.exists() and not force:
+    if os.path.lexists(layout.config) and not force:
         raise UsageError(
             f"{layout.config.name} is here already; nothing was changed",
             "`hsm config set KEY VALUE` changes one key; --force writes a new file and keeps the old one as .bak",
@@ -84,7 +84,7 @@ def init(
     sweep = render_sweep(script, known.grid)
     files = {layout.config: text, layout.sweep_config: sweep, layout.readme: SWEEPS_README}
     if not force:
-        files = {path: content for path, content in files.items() if not path.exists()}
+        files = {path: content for path, content in files.items() if not os.path.lexists(path)}
     kept = write_new([layout.outputs], files)
     created = [(_below(layout.root, path), _PURPOSES[path.name]) for path in files]
     created.append((_below(layout.root, layout.outputs) + "/", "Directory for sweep results"))
@@ -185,7 +185,7 @@ def _choose_script(detected: Detected, root: Path, ask: bool, may_ask: bool) -> 
 def _relative(root: Path, script: str) -> str:
     """A script as the configuration names it: relative to the project where it is inside of it."""
     path = Path(os.path.abspath(script))
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise NotFoundError(f"{script}: there is no such script", f"paths are seen from {os.getcwd()}")
     return _below(root, path)
 

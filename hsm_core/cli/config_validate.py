@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -58,7 +59,7 @@ def examine(start: Path, sweep_file: Optional[Path] = None) -> Report:
     if project is not None:
         _examine_config(project, report)
         usual = project / "sweeps" / "sweep_config.yaml"
-        if sweep_file is None and usual.is_file():
+        if sweep_file is None and os.path.isfile(usual):
             sweep_file = usual
     if sweep_file is not None:
         _examine_sweep(sweep_file, report)
@@ -83,7 +84,7 @@ def _examine_config(project: Path, report: Report) -> None:
 
 def _examine_script(project: Path, layers: Layers, problems: List[Problem]) -> None:
     script = layers.data.get("project", {}).get("script")
-    if script is not None and not (project / script).is_file():
+    if script is not None and not os.path.isfile(project / script):
         path = ("project", "script")
         problems.append(
             Problem(f"the script {script} is not there", layers.mark(path), f"it was looked for in {project}")

@@ -91,7 +91,7 @@ def find_project(start: Path) -> Path:
     """
     start = Path(os.path.abspath(start))
     for folder in (start, *start.parents):
-        if (folder / FILE_NAME).is_file():
+        if os.path.isfile(folder / FILE_NAME):
             return folder
     raise NotFoundError(
         f"{start}: no {FILE_NAME} here or in any folder above", "run `hsm config init` in the project's folder"
@@ -113,7 +113,7 @@ def read_layers(project_dir: Path, user: Optional[Path] = None) -> Layers:
     :raises ConfigError: when one of them is not a YAML mapping.
     """
     candidates = (project_dir / FILE_NAME, user_file() if user is None else user)
-    documents = tuple(load(path) for path in candidates if path.is_file())
+    documents = tuple(load(path) for path in candidates if os.path.isfile(path))
     data: Dict[str, Any] = {}
     for document in reversed(documents):
         # A section all of whose lines are commented out is as good as absent.

@@ -140,13 +140,13 @@ def _python_files(folder: Path) -> Iterator[Path]:
     for name in _entries(folder):
         path = folder / name
         if name.endswith(".py"):
-            if not _NEVER.fullmatch(name) and path.is_file():
+            if not _NEVER.fullmatch(name) and os.path.isfile(path):
                 yield path
-        elif not name.startswith((".", "_")) and name not in _SKIPPED_FOLDERS and path.is_dir():
-            if (path / "pyvenv.cfg").exists():
+        elif not name.startswith((".", "_")) and name not in _SKIPPED_FOLDERS and os.path.isdir(path):
+            if os.path.exists(path / "pyvenv.cfg"):
                 continue
             for inner in _entries(path):
-                if inner.endswith(".py") and not _NEVER.fullmatch(inner) and (path / inner).is_file():
+                if inner.endswith(".py") and not _NEVER.fullmatch(inner) and os.path.isfile(path / inner):
                     yield path / inner
 
 

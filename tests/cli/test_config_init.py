@@ -120,6 +120,16 @@ def test_interactive(folder: Path) -> None:
     )
 
 
+def test_asks_only_what_is_in_doubt(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a terminal the one question is which of several scripts is meant; with one script there is none."""
+    monkeypatch.setattr("hsm_core.cli.config_init._terminal", lambda: True)
+    (folder / "fit.py").write_text("import argparse\n")
+    assert "?" not in _init()
+    (folder / "try.py").write_text("import argparse\n")
+    assert _init("--force", input="2\n").count("?") == 1
+    assert load_config(folder).config.project.script == "try.py"
+
+
 def test_interactive_given_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever stops answering has lost nothing: no file is written."""
 

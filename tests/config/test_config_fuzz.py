@@ -119,7 +119,7 @@ def test_set_anything(folder: Path, key: str, text: str) -> None:
 
 
 @_quick
-@given(st.text() | st.lists(st.sampled_from(["project", "name", "sources", "two", "\n", ""])).map(".".join))
+@given(st.text() | st.lists(st.sampled_from(["project", "naem", "sources", "tow", "\n", ""])).map(".".join))
 def test_any_key(folder: Path, key: str) -> None:
     """A key that does not exist is refused, for reading and for writing."""
     (folder / "hsm_config.yaml").write_text(SAMPLE)

@@ -163,6 +163,16 @@ def test_find_project(tmp_path: Path) -> None:
     assert "hsm config init" in (caught.value.hint or "")
 
 
+def test_forbidden_user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of the user's that may not be looked into is as good as empty."""
+
+    def forbidden(path: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.stat", forbidden)
+    assert load_config(tmp_path, tmp_path / "user.yaml").config.sources == {}
+
+
 def test_user_file() -> None:
     """The user's file follows XDG_CONFIG_HOME when it is absolute, and else lies in ~/.config."""
     assert user_file({"XDG_CONFIG_HOME": "/x"}) == Path("/x/hsm/config.yaml")
