@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -16,18 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
 
 
-def call(*argv, cwd, code=0):
-    """Run a command without anything of the test's own environment; its output, when its exit code is `code`."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV", "HSM_"))}
-    done = subprocess.run(
-        [str(word) for word in argv], cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=240
-    )
-    output = done.stdout.decode()
-    assert done.returncode == code, f"{argv}: exit code {done.returncode}\n{output}"
-    return output
-
-
-def environment(folder, *wheels):
+def environment(call, folder, *wheels):
     """A fresh environment with these wheels and what they need; its folder of commands."""
     call(sys.executable, "-m", "venv", folder, cwd=ROOT)
     call(folder / "bin" / "python", "-m", "pip", "install", "-q", *wheels, cwd=ROOT)
@@ -35,7 +22,7 @@ def environment(folder, *wheels):
 
 
 @pytest.fixture(scope="module")
-def wheels(tmp_path_factory):
+def wheels(tmp_path_factory, call):
     """Wheels of every package by the package's name, built from a copy: builds leave things where the source is."""
     folder = tmp_path_factory.mktemp("wheels")
     source = folder / "source"
@@ -66,25 +53,25 @@ def test_contents(wheels):
     assert "hsm_core/runner/runner.py" in zipfile.ZipFile(wheels["hsm_core"]).namelist()
 
 
-def test_wheels_run_a_sweep(wheels, project, tmp_path):
+def test_wheels_run_a_sweep(wheels, project, tmp_path, call):
     """The core, one backend and one strategy, installed from wheels alone, run a sweep to its results."""
-    commands = environment(tmp_path / "env", wheels["hsm_core"], wheels["hsm_local"], wheels["hsm_round_robin"])
-    assert "Usage" in call(commands / "hsm", "--help", cwd=project)
-    assert "local" in call(commands / "hsm", "plugins", cwd=project)
+    commands = environment(call, tmp_path / "env", wheels["hsm_core"], wheels["hsm_local"], wheels["hsm_round_robin"])
+    assert "Usage" in call(commands / "hsm", "--help", cwd=project).stdout
+    assert "local" in call(commands / "hsm", "plugins", cwd=project).stdout
     call(commands / "hsm", "config", "validate", cwd=project)
     call(commands / "hsm", "run", "--sources", "local:2", "--max-tasks", "3", cwd=project)
-    status = json.loads(call(commands / "hsm", "status", "--json", cwd=project))
+    status = json.loads(call(commands / "hsm", "status", "--json", cwd=project).stdout)
     assert (status["state"], status["total"], status["counts"]["completed"]) == ("completed", 3, 3)
-    table = call(commands / "hsm", "export", "--format", "csv", cwd=project)
+    table = call(commands / "hsm", "export", "--format", "csv", cwd=project).stdout
     assert "param.learning_rate" in table
     assert "metric.loss" in table
 
 
-def test_core_alone(wheels, project, tmp_path):
+def test_core_alone(wheels, project, tmp_path, call):
     """Without any plugin the core helps, lists and checks, and a run says which package to install."""
-    commands = environment(tmp_path / "env", wheels["hsm_core"])
-    assert "Usage" in call(commands / "hsm", "--help", cwd=project)
+    commands = environment(call, tmp_path / "env", wheels["hsm_core"])
+    assert "Usage" in call(commands / "hsm", "--help", cwd=project).stdout
     call(commands / "hsm", "plugins", cwd=project)
     call(commands / "hsm", "config", "validate", cwd=project)
-    assert "pip install hsm-local" in call(commands / "hsm", "run", "--sources", "local", cwd=project, code=4)
+    assert "pip install hsm-local" in call(commands / "hsm", "run", "--sources", "local", cwd=project, code=4).stderr
     assert not (project / "sweeps" / "outputs").exists() or not list((project / "sweeps" / "outputs").iterdir())
