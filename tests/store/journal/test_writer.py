@@ -103,6 +103,36 @@ def test_a_failed_sync_is_made_good(tmp_path: Path, writer: JournalWriter, monke
     writer.sync()
 
 
+def test_events_whose_sync_failed_need_only_be_synced_again(
+    tmp_path: Path, writer: JournalWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in the journal already: a second `sync` makes them durable, and they are there once."""
+    writer.append([note(1)])
+    monkeypatch.setattr(writer_module, "_fdatasync", failing(errno.ENOSPC, lambda fd: None))
+    with pytest.raises(JournalFull):
+        writer.sync()
+    writer.sync()
+    assert list(read(tmp_path)) == [note(1)]
+
+
+def test_threads_may_append_and_sync_as_they_like(tmp_path: Path) -> None:
+    """With a background that syncs all the time and another thread that does so too, each event is there once."""
+    with JournalWriter.open(tmp_path, "s", 1, sync_after_s=0.0) as writer:
+        stop = threading.Event()
+
+        def sync() -> None:
+            while not stop.is_set():
+                writer.sync()
+
+        thread = threading.Thread(target=sync)
+        thread.start()
+        for index in range(300):
+            writer.append([note(index)])
+        stop.set()
+        thread.join(DEADLINE_S)
+    assert list(read(tmp_path)) == [note(index) for index in range(300)]
+
+
 def test_a_real_full_disk(tmp_path: Path) -> None:
     """On a file system of 64 KiB the journal stops at a whole line, and goes on when there is room."""
     disk = tmp_path / "disk"
