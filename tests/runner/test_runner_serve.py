@@ -7,7 +7,8 @@ import os
 import signal
 import stat
 import sys
-from typing import Any, Callable
+from pathlib import Path
+from typing import Any, Callable, Iterator
 
 import pytest
 
@@ -410,3 +411,43 @@ def test_broken_output_pipe(serve: Serve) -> None:
     served.wait_for(lambda: served.status(2).get("state") == "completed")
     served.leave()
     assert served.process.wait(30) == 0
+
+
+@pytest.fixture
+def small_memory(tmp_path: Path) -> Iterator[str]:
+    """An interpreter that runs in a control group of 40 MB."""
+    groups = dict(line.split(":")[1:] for line in Path("/proc/self/cgroup").read_text().splitlines())
+    version_1 = Path(f"/sys/fs/cgroup/memory{groups.get('memory', '/')}")
+    version_2 = Path(f"/sys/fs/cgroup{groups.get('', '/')}")
+    parent, limit = (version_1, "memory.limit_in_bytes") if version_1.is_dir() else (version_2, "memory.max")
+    group = parent / f"hsm-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / limit).write_text(str(40 << 20))
+    except OSError as error:
+        pytest.skip(f"needs the right to make a control group: {error}")
+    swap = group / "memory.swap.max"
+    if swap.exists():
+        swap.write_text("0")
+    inside = tmp_path / "python"
+    inside.write_text(f'#!/bin/sh\necho $$ > "{group}/cgroup.procs" && exec "{sys.executable}" "$@"\n')
+    inside.chmod(0o755)
+    yield str(inside)
+    for pid in (group / "cgroup.procs").read_text().split():
+        (parent / "cgroup.procs").write_text(pid)
+    group.rmdir()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/cgroup"), reason="this system has no control groups")
+def test_kill_for_memory_is_told(start: Serve, small_memory: str) -> None:
+    """A program that the kernel killed for memory is told from one that something else killed."""
+    served = start(small_memory, slots=1)
+    served.run(
+        served.task(0, sys.executable, "-c", "x = bytearray(400 << 20)"),
+        served.task(1, "/bin/sh", "-c", "kill -9 $$"),
+    )
+    killed, other = served.wait("ended", 0), served.wait("ended", 1)
+    assert (killed["state"], killed["signal"], killed["oom_killed"]) == ("failed", signal.SIGKILL, True)
+    assert (other["signal"], other["oom_killed"]) == (signal.SIGKILL, False)
+    served.leave()
+    assert served.wait_exit() == 0
