@@ -18,7 +18,6 @@ from .schema import SCHEMA
 
 __all__ = ["Edit", "Entry", "entries", "get_value", "set_value"]
 
-
 _WORD = re.compile(r"""\"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s\[\]{}&*!|>"'#,][^\s,\[\]{}]*(?=\s*$|\s+#|\s*[,}])""")
 """A quoted text, or an unquoted one without spaces, that is a whole value."""
 
@@ -100,15 +99,11 @@ def set_value(project_dir: Path, key: str, text: str, user: Optional[Path] = Non
 
 def _candidates(text: str) -> Iterator[Any]:
     """What the text may mean, the likeliest first."""
-    if "\n" not in text:
-        try:
-            value = loads(f"value: {text}", "value").data["value"]
-        except ConfigError:
-            pass
-        else:
-            # Unquoted text is taken whole: YAML would drop a comment from it.
-            if not isinstance(value, str) or text[:1] in ("'", '"'):
-                yield value
+    with contextlib.suppress(ConfigError):
+        data = loads(f"value: {text}", "value").data
+        # Text without quotes is taken whole: YAML would drop a comment from it, or read further keys.
+        if len(data) == 1 and (not isinstance(data["value"], str) or text[:1] in ("'", '"')):
+            yield data["value"]
     yield text
 
 

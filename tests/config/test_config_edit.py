@@ -90,6 +90,8 @@ def test_comments_stay_where_they_are(project: Path) -> None:
         ("project.env.A", "1e-3", 0.001),
         ("project.env.A", "true", "true"),
         ("project.env.A", "", ""),
+        ("project.env.A", "1\rother: 2", "1\rother: 2"),
+        ("project.env.A", "1\nother: 2", "1\nother: 2"),
         ("project.setup", "[module load a, 'b: c']", ["module load a", "b: c"]),
         ("resources.native", "[--x, --y=1]", ["--x", "--y=1"]),
         ("resources.walltime", "1:30:00", "1:30:00"),
