@@ -147,12 +147,11 @@ class PoolSource:
                 self._translate(message, observations, garbage)
             if runner.gone:
                 self._runner = None
-        current = self._runner.id if self._runner is not None else None
-        ours = {attempt for attempt, kind, _, _ in observations if kind is ObservationKind.ENDED}
+        ended = {attempt for attempt, kind, _, _ in observations if kind is ObservationKind.ENDED}
         adopted = [
             attempt
             for attempt, handle in handles.items()
-            if (handle.get("runner") != current or attempt in self._strays) and attempt not in ours
+            if (not self._is_ours(handle) or attempt in self._strays) and attempt not in ended
         ]
         now = self._clock()
         fresh = any(attempt not in self._adopted for attempt in adopted)
@@ -171,8 +170,7 @@ class PoolSource:
 
     def cancel(self, handles: Mapping[Attempt, Handle], grace_s: float) -> None:
         """End the attempts, through the runner or, when they are adopted, without it."""
-        current = self._runner.id if self._runner is not None else None
-        ours = [attempt for attempt, handle in handles.items() if handle.get("runner") == current]
+        ours = [attempt for attempt, handle in handles.items() if self._is_ours(handle)]
         others = [attempt for attempt in handles if attempt not in set(ours)]
         if ours and self._runner is not None:
             self._runner.send({"op": "cancel", "tasks": ours, "grace_s": grace_s})
@@ -205,6 +203,10 @@ class PoolSource:
     @property
     def _sweep_dir(self) -> str:
         return self._opened.sweep_dir
+
+    def _is_ours(self, handle: Handle) -> bool:
+        """Whether the runner that we can talk to has the attempt; what `find` found has no runner that is known."""
+        return self._runner is not None and handle.get("runner") == self._runner.id
 
     @property
     def _script(self) -> str:
