@@ -26,8 +26,10 @@ from ..contract import (
     SourceContext,
     SubmitRequest,
     SubmitResult,
+    TaskAnswer,
     TaskSpec,
 )
+from ..errors import HsmError
 from ..plugins import Plugins
 
 __all__ = ["Answered", "Collected", "Failed", "Found", "HealthSeen", "Message", "Opened", "Polled", "Said", "Worker"]
@@ -241,14 +243,26 @@ class Worker:
 
     def _submit(self, token: str, attempts: Sequence[Attempt]) -> None:
         def submit() -> None:
-            request = SubmitRequest(token, [self._make_task(attempt) for attempt in attempts])
-            result = self._plugins.submit(self._source, request)
-            for answer in result.answers:
+            answers, tasks = self._make_tasks(attempts)
+            if tasks:
+                answers += self._plugins.submit(self._source, SubmitRequest(token, tasks)).answers
+            for answer in answers:
                 if answer.acceptance is Acceptance.ACCEPTED:
                     self._handles[answer.attempt] = answer.handle or {}
-            self._post(Answered(self.id, token, attempts, result))
+            self._post(Answered(self.id, token, attempts, SubmitResult(answers)))
 
         self._guarded("submit", 120.0, submit, token, attempts)
+
+    def _make_tasks(self, attempts: Sequence[Attempt]) -> Tuple[List[TaskAnswer], List[TaskSpec]]:
+        """The tasks to submit, and a refusal for each whose command cannot be built: it is that task's fault alone."""
+        refusals: List[TaskAnswer] = []
+        tasks: List[TaskSpec] = []
+        for attempt in attempts:
+            try:
+                tasks.append(self._make_task(attempt))
+            except HsmError as error:
+                refusals.append(TaskAnswer(attempt, Acceptance.REJECTED, reason=error.message))
+        return refusals, tasks
 
     def _find(self, token: str, attempts: Sequence[Attempt]) -> None:
         def find() -> None:
