@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass, field
 from functools import partial
 from types import ModuleType
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, Type, TypeVar, Union
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, Type, TypeVar, Union, cast
 
 import pluggy
 
@@ -29,6 +29,9 @@ from .contract import (
     StrategyType,
     SubmitRequest,
     SubmitResult,
+    SyncReport,
+    SyncRequest,
+    SyncVerdict,
 )
 from .errors import HsmError, NoSourceError, UsageError
 from .hookspecs import PROJECT, hookimpl
@@ -209,6 +212,21 @@ class Plugins:
     def verifiers(self) -> List[str]:
         """Names of the plugins that can verify sync."""
         return [impl.plugin_name for impl in self._manager.hook.hsm_verify_sync.get_hookimpls()]
+
+    def verify_sync(self, source: Source, request: SyncRequest) -> List[SyncReport]:
+        """The hook `hsm_verify_sync`: every report, worst first; a verifier that fails has not verified."""
+        reports: List[SyncReport] = []
+        for impl in self._manager.hook.hsm_verify_sync.get_hookimpls():
+            arguments = {"source": source, "request": request}
+            report: Optional[SyncReport]
+            try:
+                report = cast("Optional[SyncReport]", impl.function(**{n: arguments[n] for n in impl.argnames}))
+            except Exception as error:
+                report = SyncReport(impl.plugin_name, SyncVerdict.UNVERIFIED, f"could not verify: {_one_line(error)}")
+            if report is not None:
+                reports.append(report)
+        worst_first = list(SyncVerdict)
+        return sorted(reports, key=lambda report: worst_first.index(report.verdict))
 
 
 def _call(impl: pluggy.HookImpl, **arguments: object) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from .. import __version__
-from ..contract import SourceContext, SourceSpec, TaskState
+from ..contract import SourceContext, SourceSpec, SyncRequest, TaskState
 from ..engine.engine import Finish
 from ..engine.events import Event, make
 from ..engine.reduce import reduce, replay
@@ -24,6 +24,7 @@ from ..store.layout import ProjectLayout, SweepLayout, task_id
 from ..store.lease import Lease
 from ..store.views import Views
 from .controller import Controller, EventSink, Offer
+from .observers import Observers
 from .origin import write_origin
 from .prepare import Prepared, read_sweep_file
 from .settings import Settings
@@ -109,7 +110,7 @@ def conduct(layout: SweepLayout, how: Conduct, plugins: Plugins) -> Tuple[Finish
             for event in events:
                 reduce(state, event)
             journal.append(events)
-            sinks: List[EventSink] = [views, *(make_sink(state) for make_sink in how.sinks)]
+            sinks: List[EventSink] = [views, *_observers(plugins, how), *(make_sink(state) for make_sink in how.sinks)]
             for sink in sinks:
                 sink.take(events)
             settings.write(layout)
@@ -124,6 +125,7 @@ def conduct(layout: SweepLayout, how: Conduct, plugins: Plugins) -> Tuple[Finish
                 task_maker(settings, sweep.space, str(layout.root)),
                 health_interval_s=settings.health_check_interval_s,
                 grace_s=settings.grace_s,
+                verify=SyncRequest(settings.project_dir) if settings.verify_sync else None,
                 tell=how.tell,
             )
             if how.only_cancel:
@@ -141,6 +143,11 @@ def conduct(layout: SweepLayout, how: Conduct, plugins: Plugins) -> Tuple[Finish
         if not how.only_cancel and finish.state == "interrupted" and not any(s.open for s in state.sources.values()):
             raise NoSourceError(finish.reason, f"mend it, then: hsm complete {layout.sweep_id}")
         return finish, state
+
+
+def _observers(plugins: Plugins, how: Conduct) -> List[Observers]:
+    """The plugins that watch, if any are installed."""
+    return [Observers(plugins.observers, how.tell)] if plugins.observers else []
 
 
 def _adjusted(settings: Settings, how: Conduct) -> Settings:

@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
 
-from ..contract import Attempt, Source, SourceContext, Strategy, TaskSpec
+from ..contract import Attempt, Source, SourceContext, Strategy, SyncRequest, TaskSpec
 from ..engine.engine import Cancel, Collect, Engine, Find, Finish, Instruction, Submit
 from ..engine.events import Event, make
 from ..engine.state import IN_FLIGHT, SweepState
@@ -76,6 +76,7 @@ class Controller:
     """Runs one sweep until nothing is left to do, or somebody says stop.
 
     :param state: replayed from the journal, with the `opened` event of this controller taken in.
+    :param verify: what to hold against every source's copy of the project; None: a person chose not to.
     :param tell: takes a line for the person who started us.
     """
 
@@ -92,6 +93,7 @@ class Controller:
         *,
         health_interval_s: float = 60.0,
         grace_s: float = 10.0,
+        verify: Optional[SyncRequest] = None,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._layout = layout
@@ -103,6 +105,7 @@ class Controller:
         self._make_task = make_task
         self._health_interval_s = health_interval_s
         self._grace_s = grace_s
+        self._verify = verify
         self._tell = tell
         self._inbox: SimpleQueue[Union[Message, _Signalled]] = SimpleQueue()
         self._workers: Dict[str, Worker] = {}
@@ -147,7 +150,14 @@ class Controller:
                 if task.source == id and task.handle is not None and task.state in IN_FLIGHT
             }
             worker = Worker(
-                source, context, self._plugins, self._inbox.put, self._make_task, adopted, self._health_interval_s
+                source,
+                context,
+                self._plugins,
+                self._inbox.put,
+                self._make_task,
+                adopted,
+                self._health_interval_s,
+                self._verify if slots != 0 else None,
             )
             self._workers[id] = worker
             self._caps[id] = slots

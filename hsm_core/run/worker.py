@@ -26,10 +26,12 @@ from ..contract import (
     SourceContext,
     SubmitRequest,
     SubmitResult,
+    SyncRequest,
+    SyncVerdict,
     TaskAnswer,
     TaskSpec,
 )
-from ..errors import HsmError
+from ..errors import HsmError, NoSourceError
 from ..plugins import Plugins
 
 __all__ = ["Answered", "Collected", "Failed", "Found", "HealthSeen", "Message", "Opened", "Polled", "Said", "Worker"]
@@ -114,6 +116,7 @@ class Worker:
     :param post: takes messages for the controller, from any thread.
     :param make_task: an attempt -> what to run.
     :param adopted: handles of attempts that an earlier controller submitted.
+    :param verify: the project to compare with the source's copy before it may run anything.
     """
 
     def __init__(
@@ -125,6 +128,7 @@ class Worker:
         make_task: Callable[[Attempt], TaskSpec],
         adopted: Mapping[Attempt, Handle],
         health_interval_s: float,
+        verify: Optional[SyncRequest] = None,
     ) -> None:
         self.id = context.spec.id
         self._source = source
@@ -134,6 +138,7 @@ class Worker:
         self._make_task = make_task
         self._handles: Dict[Attempt, Handle] = dict(adopted)
         self._health_interval_s = health_interval_s
+        self._verify = verify
         self._inbox: SimpleQueue[Any] = SimpleQueue()
         self._poll_asked = False
         self._call: Optional[Tuple[str, float, float]] = None
@@ -216,9 +221,20 @@ class Worker:
     def _open(self) -> bool:
         def open_source() -> None:
             self._source.open(self._context)
+            if self._verify is not None:
+                self._verify_sync(self._verify)
             self._post(Opened(self.id, self._source.capabilities()))
 
         return self._guarded("open", 60.0, open_source)
+
+    def _verify_sync(self, request: SyncRequest) -> None:
+        """Hold the source's copy of the project against ours. :raises NoSourceError: they differ."""
+        for report in self._plugins.verify_sync(self._source, request):
+            if report.verdict is SyncVerdict.DIFFERS:
+                remedy = f" ({report.remedy})" if report.remedy else ""
+                raise NoSourceError(f"its copy of the project differs: {report.verifier}: {report.detail}{remedy}")
+            if report.verdict is not SyncVerdict.IN_SYNC:
+                self._context.say(f"{report.verifier}: {report.detail}")
 
     def _guarded(
         self,
@@ -236,7 +252,9 @@ class Worker:
         except Exception as error:
             # A source is somebody else's code: anything may come out of it, and none of it may stop the sweep.
             words = str(error) or "no message"
-            self._post(Failed(self.id, call, f"{call}: {type(error).__name__}: {words}", token, attempts))
+            # What we raise ourselves is a sentence; of anything else its kind is half of the message.
+            kind = "" if isinstance(error, HsmError) else f"{type(error).__name__}: "
+            self._post(Failed(self.id, call, f"{call}: {kind}{words}", token, attempts))
             return False
         finally:
             self._call = None
