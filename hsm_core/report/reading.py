@@ -105,7 +105,8 @@ def _replay(layout: SweepLayout) -> SweepState:
     state = replay(read(layout.journal))
     if not state.total:
         raise NotFoundError(
-            f"{layout.sweep_id} was never begun: its journal is empty", f"remove the folder: {layout.root}"
+            f"{layout.sweep_id} was never begun: its journal is empty",
+            f"begin it: hsm complete {layout.sweep_id}, or remove the folder {layout.root}",
         )
     return state
 

@@ -65,23 +65,19 @@ def begin(project: ProjectLayout, prepared: Prepared) -> SweepLayout:
 
     :raises HsmError: when it cannot be made; nothing is left behind then.
     """
+
+    def fill(draft: SweepLayout) -> None:
+        draft.config.write_bytes(prepared.text)
+        prepared.settings.write(draft)
+
+    # Once, before anything runs: a command that cannot be built must not be found out task by task.
+    space, somewhere = prepared.sweep.space, str(project.outputs)
+    command_of(prepared.settings, space, somewhere).check(space.each_value())
+    task_maker(prepared.settings, space, somewhere)((0, 1))
     if prepared.sweep_id is None:
-        layout = sweeps.create_new(project, time.time())
-    else:
-        layout = project.sweep(prepared.sweep_id)
-        sweeps.create(layout)
-    try:
-        # Once, before anything runs: a command that cannot be built must not be found out task by task.
-        space = prepared.sweep.space
-        command_of(prepared.settings, space, str(layout.root)).check(space.each_value())
-        task_maker(prepared.settings, space, str(layout.root))((0, 1))
-        layout.config.write_bytes(prepared.text)
-        prepared.settings.write(layout)
-    except BaseException as error:
-        sweeps.discard(layout)
-        if isinstance(error, OSError):
-            raise StoreError(f"cannot write into {layout.root}: {error.strerror}") from error
-        raise
+        return sweeps.create_new(project, time.time(), fill)
+    layout = project.sweep(prepared.sweep_id)
+    sweeps.create(layout, fill)
     return layout
 
 

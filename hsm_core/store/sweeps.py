@@ -7,9 +7,10 @@ import errno
 import os
 import shutil
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import Callable, List, Optional, Tuple
 
 from ..errors import HsmError, NotFoundError, StoreError, UsageError
+from .files import unique
 from .journal import created_at
 from .layout import ProjectLayout, SweepLayout, check_sweep_id, new_sweep_id
 
@@ -18,53 +19,60 @@ __all__ = ["create", "create_new", "discard", "find_sweep", "list_sweeps"]
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
 
 
-def create(layout: SweepLayout) -> None:
-    """Make the folders of a new sweep, all or none.
+class _Taken(UsageError):
+    """There is a sweep of that id already."""
 
+
+def create(layout: SweepLayout, fill: Callable[[SweepLayout], None] = lambda draft: None) -> None:
+    """Make the folders of a new sweep, all or none: it is made under a hidden name, and renamed when it is whole.
+
+    A crash before the rename leaves nothing that is taken for a sweep.
+
+    :param fill: writes the sweep's first files into the layout that it is given.
     :raises UsageError: there is such a sweep already.
     :raises NotFoundError: its place cannot be written.
     :raises StoreError: the disk does not take it.
     """
     outputs = layout.root.parent
     missing = [folder for folder in (outputs, *outputs.parents) if not folder.exists()]
+    draft = SweepLayout(outputs / f".{layout.sweep_id}.{unique()[:8]}.new")
     try:
         outputs.mkdir(parents=True, exist_ok=True)
-        layout.root.mkdir()
-    except FileExistsError as error:
-        if not outputs.is_dir():
-            raise _cannot_make(layout.root, error) from error
-        raise UsageError(
-            f"there is a sweep {layout.sweep_id} already, in {outputs}",
-            hint=f"Go on with it: hsm complete {layout.sweep_id}, or choose another --sweep-id.",
-        ) from None
-    except OSError as error:
-        _remove_empty(missing)
-        raise _cannot_make(layout.root, error) from error
-    try:
         for folder in (
-            layout.tasks,
-            layout.source_logs,
-            layout.errors,
-            layout.job_scripts,
-            layout.setup_scripts,
-            layout.reports,
-            layout.journal,
-            layout.leases,
-            layout.requests,
-            layout.runners,
+            draft.root,
+            draft.tasks,
+            draft.source_logs,
+            draft.errors,
+            draft.job_scripts,
+            draft.setup_scripts,
+            draft.reports,
+            draft.journal,
+            draft.leases,
+            draft.requests,
+            draft.runners,
         ):
             folder.mkdir(parents=True)
+        fill(draft)
+        os.rename(draft.root, layout.root)  # fails where a folder is that has anything in it
     except BaseException as error:
-        discard(layout)
+        discard(draft)
         _remove_empty(missing)
-        if isinstance(error, OSError):
-            raise _cannot_make(layout.root, error) from error
-        raise
+        if not isinstance(error, OSError):
+            raise
+        if outputs.is_dir() and layout.root.exists():
+            raise _Taken(
+                f"there is a sweep {layout.sweep_id} already, in {outputs}",
+                hint=f"Go on with it: hsm complete {layout.sweep_id}, or choose another --sweep-id.",
+            ) from None
+        raise _cannot_make(layout.root, error) from error
 
 
-def create_new(project: ProjectLayout, now: float) -> SweepLayout:
+def create_new(
+    project: ProjectLayout, now: float, fill: Callable[[SweepLayout], None] = lambda draft: None
+) -> SweepLayout:
     """Make a sweep under an id of its own, from the time `now`; several in one second get `_2`, `_3` behind it.
 
+    :param fill: as for `create`.
     :raises NotFoundError, StoreError: as `create`.
     """
     stem = new_sweep_id(now)
@@ -72,8 +80,8 @@ def create_new(project: ProjectLayout, now: float) -> SweepLayout:
     while True:
         layout = project.sweep(name)
         try:
-            create(layout)
-        except UsageError:
+            create(layout, fill)
+        except _Taken:
             number += 1
             name = f"{stem}_{number}"
         else:
@@ -81,7 +89,7 @@ def create_new(project: ProjectLayout, now: float) -> SweepLayout:
 
 
 def discard(layout: SweepLayout) -> None:
-    """Remove a sweep that was made a moment ago and could not be begun. Never for one that has results."""
+    """Remove a sweep that could not be begun. Never for one that has results."""
     shutil.rmtree(layout.root, ignore_errors=True)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hsm_core.errors import NotFoundError, UsageError
+from hsm_core.errors import NotFoundError, StoreError, UsageError
 from hsm_core.store.journal import JournalWriter
 from hsm_core.store.layout import ProjectLayout, SweepLayout
 from hsm_core.store.sweeps import create, create_new, discard, find_sweep, list_sweeps
@@ -117,3 +117,18 @@ def test_a_moved_sweep_is_found_under_its_new_name(project: ProjectLayout) -> No
     moved = made(project, "a", 1.0)
     shutil.move(str(moved.root), str(moved.root.parent / "best"))
     assert find_sweep(project).sweep_id == "best"
+
+
+def test_a_sweep_is_there_whole_or_not_at_all(project: ProjectLayout) -> None:
+    """While its first files are written it has no name yet, and where that fails nothing of it stays."""
+    seen = []
+
+    def fill(draft: SweepLayout) -> None:
+        seen.append(list_sweeps(project))
+        draft.config.write_text("grid: {}")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(StoreError, match="No space left"):
+        create(project.sweep("s"), fill)
+    assert seen == [[]]
+    assert not project.root.exists()
