@@ -711,6 +711,7 @@ class Runner:
     def __init__(self, init: "Mapping[str, Any]", output: Output) -> None:
         self.output = output
         self.id = str(init["runner"])
+        self.mark = b"HSM_RUNNER=" + raw(self.id)  # by which its processes are known when it is dead
         self.source = str(init.get("source", ""))
         self.sweep_dir = os.path.abspath(raw(init["sweep_dir"]))
         self.tasks_dir = os.path.join(self.sweep_dir, b"tasks")
@@ -771,7 +772,7 @@ class Runner:
         """What every task finds in its environment."""
         env = {name: value for name, value in os.environb.items() if not name.startswith(b"HSM_")}
         env.update((raw(name), raw(value)) for name, value in (init.get("env") or {}).items())
-        env[b"HSM_RUNNER"] = raw(self.id)  # by which the processes of a dead runner are known
+        env[b"HSM_RUNNER"] = raw(self.id)
         if init.get("setup"):
             try:
                 env = environment_after(init["setup"], env)
@@ -794,7 +795,7 @@ class Runner:
                     self.enqueue(wanted)
             elif operation == "cancel":
                 grace = float(line.get("grace_s", self.grace))
-                self.cancel([(int(i), int(a)) for i, a in line["tasks"]], grace)
+                self.cancel({(int(i), int(a)) for i, a in line["tasks"]}, grace)
             elif operation == "reserve":
                 self.places.reserved_slots = {int(slot) for slot in line.get("slots") or ()}
                 self.places.reserved_gpus = {str(gpu) for gpu in line.get("gpus") or ()}
@@ -831,15 +832,14 @@ class Runner:
         else:
             self.queue.put(task)
 
-    def cancel(self, keys: "List[Tuple[int, int]]", grace: float) -> None:
+    def cancel(self, keys: "Set[Tuple[int, int]]", grace: float) -> None:
         """Drop tasks from the queue, or end their whole trees."""
-        running = {task.key: task for task in self.running.values()}
+        self.reap()  # what has ended by itself was not cancelled
         for key in keys:
             task = self.queue.drop(key)
             if task is not None:
                 self.withdraw(task, "cancelled")
-            elif key in running:
-                self.end_tree(running[key], "cancelled", grace)
+        self.end_trees([task for task in self.running.values() if task.key in keys], "cancelled", grace)
 
     def stop(self, grace: float, reason: str) -> None:
         """Drop the queue, end what runs, leave; the second time without grace."""
@@ -847,8 +847,8 @@ class Runner:
         self.leaving = self.stopping = True
         for task in self.queue.clear():
             self.withdraw(task, reason)
-        for task in list(self.running.values()):
-            self.end_tree(task, "cancelled", grace)
+        self.reap()
+        self.end_trees(list(self.running.values()), "cancelled", grace)
 
     def lose_controller(self) -> None:
         """Nobody is there to give or take anything: start nothing more, let what runs end."""
@@ -1013,7 +1013,7 @@ class Runner:
             return
         self.retry_at = time.monotonic() + RETRY_S
         if not self.blocked:
-            self.blocked = "cannot write " + say_error(error, path)
+            self.blocked = "cannot start or record tasks: " + say_error(error, path)
             self.output.event("blocked", (0, 0), self.blocked)
 
     def abandon(self) -> None:
@@ -1025,72 +1025,80 @@ class Runner:
 
     # -- ending
 
-    def end_tree(self, task: Task, outcome: str, grace: float) -> None:
-        """Ask a task's whole tree to end, and set the time when it is made to."""
+    def end_trees(self, tasks: "Iterable[Task]", outcome: str, grace: float) -> None:
+        """Ask the whole trees of tasks to end, and set the time when they are made to; never later than once set."""
         deadline = time.monotonic() + grace
-        if task.outcome:
-            self.deadlines[task.pid] = min(deadline, self.deadlines[task.pid])
-        else:
-            self.deadlines[task.pid] = deadline
-            task.outcome = outcome
-            self.signal_tree(task, signal.SIGTERM)
+        asked = []
+        for task in tasks:
+            if task.outcome:
+                self.deadlines[task.pid] = min(deadline, self.deadlines[task.pid])
+            else:
+                self.deadlines[task.pid] = deadline
+                task.outcome = outcome
+                asked.append(task)
+        self.signal_trees(asked, signal.SIGTERM)
 
-    def signal_tree(self, task: Task, number: int) -> None:
-        """Signal a task's group, and whatever left the group but carries the task's name in its environment."""
-        signal_group(task.pid, number)
-        for process in processes():
-            if process.group != task.pid and process.carries(
-                b"HSM_TASK_DIR=" + task.folder, b"HSM_ATTEMPT=%d" % task.attempt, b"HSM_RUNNER=" + raw(self.id)
-            ):
-                signal_process(process.pid, number)
+    def signal_trees(self, tasks: "Sequence[Task]", number: int) -> None:
+        """Signal tasks' groups, and whatever left its group but carries a task's name in its environment."""
+        if not tasks:
+            return
+        for task in tasks:
+            signal_group(task.pid, number)
+        groups = {task.pid for task in tasks}
+        for process in processes():  # once for all: a login node has thousands
+            if process.group not in groups and process.carries(self.mark):
+                for task in tasks:
+                    if process.carries(b"HSM_TASK_DIR=" + task.folder, b"HSM_ATTEMPT=%d" % task.attempt):
+                        signal_process(process.pid, number)
 
     def check_deadlines(self) -> None:
         """End tasks whose time is up, kill those that were asked to end and did not, and let go of what has ended."""
         now = time.monotonic()
-        for pid, deadline in list(self.deadlines.items()):
-            task = self.running[pid]
-            if deadline <= now:
-                if not task.outcome:
-                    self.end_tree(task, "timeout", self.grace)
-                    continue
-                self.signal_tree(task, signal.SIGKILL)
-                self.deadlines[pid] = now + RETRY_S  # again, for what it forked meanwhile
-                if task.leader is not None:
-                    self.finish(task, *task.leader)
-            elif task.leader is not None and not group_lives(pid):
-                self.signal_tree(task, signal.SIGKILL)
+        due = [self.running[pid] for pid, deadline in self.deadlines.items() if deadline <= now]
+        self.end_trees([task for task in due if not task.outcome], "timeout", self.grace)
+        kill = [task for task in due if self.deadlines[task.pid] <= now]
+        over = [t for t in self.running.values() if t.leader and t not in kill and not group_lives(t.pid)]
+        self.signal_trees(kill + over, signal.SIGKILL)
+        for task in kill + over:
+            self.deadlines[task.pid] = now + RETRY_S  # again, for what it forked meanwhile
+            if task.leader is not None:
                 self.finish(task, *task.leader)
 
     def reap(self) -> None:
         """Take note of every child that has ended."""
+        over = []
         while self.running:
             try:
                 if hasattr(os, "waitid"):
                     # A zombie leader keeps its pid: it names this group and no other, so the rest can be killed safely.
                     zombie = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
                     if zombie is None:
-                        return
+                        break
                     task = self.running.get(zombie.si_pid)
                     if task is not None and not task.outcome:
-                        signal_group(zombie.si_pid, signal.SIGKILL)
+                        signal_group(task.pid, signal.SIGKILL)
                     pid, status, used = os.wait4(zombie.si_pid, 0)
                 else:
                     pid, status, used = os.wait4(-1, os.WNOHANG)
+                    if pid == 0:
+                        break
                     task = self.running.get(pid)
                     if task is not None and not task.outcome:
                         signal_group(pid, signal.SIGKILL)
             except ChildProcessError:
-                return
-            if pid == 0:
-                return
+                break
             if task is None:
                 continue
-            if task.outcome and group_lives(pid):
-                task.leader = status, used  # its children have their grace too
-            else:
-                if task.outcome:
-                    self.signal_tree(task, signal.SIGKILL)
+            if not task.outcome:
                 self.finish(task, status, used)
+            else:
+                task.leader = status, used
+                if not group_lives(pid):  # else its children have their grace too
+                    over.append(task)
+        self.signal_trees(over, signal.SIGKILL)
+        for task in over:
+            if task.leader is not None:
+                self.finish(task, *task.leader)
 
     def finish(self, task: Task, status: int, used: "Any") -> None:
         """Make the exit record of a task whose leader has ended."""
@@ -1208,22 +1216,26 @@ class Input:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-        self.rest = b""
+        self.parts: "List[bytes]" = []  # of a line that has not ended yet
         self.ended = False
         self.poll = select.poll()
         self.poll.register(fd, select.POLLIN)
 
     def lines(self) -> "List[bytes]":
         """Everything that has arrived, so that an end of input is known before anything that came with it is done."""
-        parts = [self.rest]
+        whole = False
         while not self.ended and self.poll.poll(0):
             try:
                 data = os.read(self.fd, 1 << 20)
             except OSError:
                 data = b""
             self.ended = not data
-            parts.append(data)
-        *lines, self.rest = b"".join(parts).split(b"\n")
+            self.parts.append(data)
+            whole = whole or b"\n" in data
+        if not whole:
+            return []
+        *lines, rest = b"".join(self.parts).split(b"\n")
+        self.parts = [rest]
         return [line for line in lines if line.strip()]
 
 
@@ -1332,20 +1344,27 @@ class Affairs:
         self.runners_dir = os.path.join(sweep_dir, b".hsm", b"runners")
         self.takeover = takeover
         self.survivors: "Dict[str, str]" = {}  # runner id -> what of it could not be ended
-        self.known: "Dict[str, Status]" = {}
+        self.buried: "Set[str]" = set()
+        self.known = self.list_runners()
+
+    def list_runners(self) -> "Dict[str, Status]":
+        """The runners that have left word and not taken it back, by id."""
+        found = {}
         try:
             names = os.listdir(self.runners_dir)
         except OSError:
-            names = []
+            return {}
         for name in names:
             if name.endswith(b".json"):
+                path = os.path.join(self.runners_dir, name)
                 try:
-                    with open(os.path.join(self.runners_dir, name), "rb") as file:
+                    with open(path, "rb") as file:
                         about = runner_in(parse(file.read()), "pid", "start")
+                    if about:
+                        found[about["runner"]] = dict(about, since=os.stat(path).st_mtime)
                 except (OSError, ValueError):
                     continue
-                if about:
-                    self.known[about["runner"]] = about
+        return found
 
     def fate(self, runner: "Status") -> str:
         """`alive`, `dead`, `gone` (its machine was started anew, or given up by a person) or `elsewhere`."""
@@ -1360,23 +1379,22 @@ class Affairs:
         :param groups: pid and start of the programs that they are known to have started.
         """
         dead = {runner["runner"]: runner for runner in runners if self.fate(runner) == "dead"}
+        self.buried.update(dead)
+        survivors: "Dict[str, str]" = {}
         deadline = time.monotonic() + KILL_DEADLINE_S
         while dead:
             left, doubtful = leftovers(dead, groups)
-            self.survivors = (
-                {}
-                if self.takeover
-                else {
-                    runner: "process %d, which may be one of its, still lives" % process.pid
-                    for process, runner in doubtful
-                }
-            )
+            survivors = {}
+            if not self.takeover:
+                for process, runner in doubtful:
+                    survivors[runner] = "process %d, which may be one of its, still lives" % process.pid
             for process, runner in left:
                 signal_process(process.pid, signal.SIGKILL)
-                self.survivors[runner] = "process %d cannot be killed" % process.pid
+                survivors[runner] = "process %d cannot be killed" % process.pid
             if not left or time.monotonic() > deadline:
                 break
             time.sleep(LINGER_S / 5)
+        self.survivors.update(survivors)
         for runner, about in self.known.items():
             if runner not in self.survivors and self.fate(about) in ("dead", "gone"):
                 self.forget(runner)
@@ -1395,14 +1413,18 @@ class Affairs:
         except OSError:
             pass
 
-    def doubt(self) -> str:
-        """Why an attempt without a status may yet be starting; empty when no runner can be doing that."""
-        for runner in self.known.values():
-            fate = self.fate(runner)
-            if fate == "alive":
-                return "starting, perhaps, by runner %s (pid %d)" % (runner["runner"], runner["pid"])
-            if fate == "elsewhere":
-                return "starting, perhaps, on host %s by runner %s" % (runner["host"], runner["runner"])
+    def doubt(self, folder: bytes, attempt: int) -> str:
+        """Why a claimed attempt without a status may yet be starting; empty when no runner can be doing that."""
+        claimed = folder if attempt == 1 else os.path.join(folder, b"attempts", b"%d" % (attempt - 1))
+        since = os.stat(claimed).st_mtime
+        for runner in self.list_runners().values():
+            # Both times are the file system's own, and a runner leaves word before its first claim.
+            if runner["since"] <= since and self.fate(runner) in ("alive", "elsewhere"):
+                return "starting, perhaps, by runner %s (pid %d on %s)" % (
+                    runner["runner"],
+                    runner["pid"],
+                    runner["host"],
+                )
         return next(iter(self.survivors.values()), "")
 
     def verdict(self, attempt: int, name: str, withdraw: bool) -> "Verdict":
@@ -1422,29 +1444,25 @@ class Affairs:
                 return "withdrawn", status["reason"]
         status = attempt_status(folder, attempt)
         if not status:
-            doubt = self.doubt()
-            # It may have been written while we looked at the runners.
-            status = attempt_status(folder, attempt)
+            doubt = self.doubt(folder, attempt)
+            status = attempt_status(folder, attempt)  # it may have been written while we looked at the runners
             if not status:
-                return (
-                    ("unknown", doubt)
-                    if doubt
-                    else ("lost", "claimed by a runner that died before its program started")
-                )
+                return ("unknown", doubt) if doubt else ("lost", "its runner died before its program started")
         if status["state"] == "running":
             runner = runner_in(status, "runner_pid", "runner_start")
             fate = self.fate(runner) if runner else ""
+            if runner and fate == "dead" and runner["runner"] not in self.buried:
+                self.bury([runner], groups_of([status]))  # it died while we were here
             status = attempt_status(folder, attempt) or status  # a runner may write the record and go
             if status["state"] == "running":
-                return self.verdict_of_running(status, runner, fate)
+                return self.verdict_of_running(status, runner, fate, self.doubt(folder, attempt))
         if status["state"] == "withdrawn":
             return "withdrawn", str(status.get("reason", ""))
         return "ended", record_of(status)
 
-    def verdict_of_running(self, status: "Status", runner: "Optional[Status]", fate: str) -> "Verdict":
+    def verdict_of_running(self, status: "Status", runner: "Optional[Status]", fate: str, doubt: str) -> "Verdict":
         """What became of an attempt that says it runs."""
         if runner is None:
-            doubt = self.doubt()
             return ("unknown", doubt) if doubt else ("lost", "its status is torn and no runner of the sweep lives")
         name = "%s (pid %d on %s)" % (runner["runner"], runner["pid"], runner["host"])
         if fate == "alive":
@@ -1472,12 +1490,15 @@ class Affairs:
     def bury_all(self, tasks: "Sequence[Tuple[int, int, str]]") -> None:
         """Bury every dead runner of the sweep that left word, or that one of these attempts names."""
         running = self.running(tasks)
-        groups = {
-            int(status["pid"]): status.get("pid_start") for status, _ in running if isinstance(status.get("pid"), int)
-        }
+        groups = groups_of(status for status, _ in running)
         runners = {runner["runner"]: runner for _, runner in running}
         runners.update(self.known)
         self.bury(runners.values(), groups)
+
+
+def groups_of(statuses: "Iterable[Status]") -> "Dict[int, Optional[str]]":
+    """Pid and start of the programs in running statuses, so far as they were written down."""
+    return {status["pid"]: status.get("pid_start") for status in statuses if isinstance(status.get("pid"), int)}
 
 
 def leftovers(

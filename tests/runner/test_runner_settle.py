@@ -180,6 +180,14 @@ def test_claim_without_a_status(start: Serve, settle: Any) -> None:
     assert settle(ONE, withdraw=True)[0][0] == "lost"
 
 
+def test_later_runner_is_no_reason_to_doubt(start: Serve, sweep: Path, settle: Any) -> None:
+    """A claim without a status that is older than every living runner is lost, though runners live."""
+    (sweep / "tasks/task_001").mkdir(parents=True)
+    os.utime(str(sweep / "tasks/task_001"), (time.time() - 60, time.time() - 60))
+    start().line("hello")
+    assert settle(ONE, withdraw=True)[0][0] == "lost"
+
+
 @pytest.mark.parametrize("cut", [0, 1, 20, 60, 120, 200])
 def test_torn_status(start: Serve, settle: Any, cut: int) -> None:
     """Whatever a crash leaves of a running status, the verdict is lost once its runner is dead and nothing lives."""
