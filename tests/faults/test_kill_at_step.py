@@ -53,6 +53,14 @@ def hold(path, data):
     reached("after", "lease")
 
 lease.create_exclusive = hold
+rename = os.rename
+
+def rename_sweep(source, target):
+    reached("before", "making")
+    rename(source, target)
+    reached("after", "making")
+
+sweeps.os.rename = rename_sweep
 
 @hookimpl(hookwrapper=True)
 def hsm_submit(source, request):
@@ -68,7 +76,7 @@ def hsm_poll(source, handles):
 '''
 
 STEPS = [
-    *(f"{when}:lease:1" for when in ("before", "after")),
+    *(f"{when}:{what}:1" for what in ("making", "lease") for when in ("before", "after")),
     *(f"{when}:{event}:1" for event in ("created", "joined") for when in ("before", "torn", "after")),
     *(
         f"{when}:{event}:{number}"
@@ -110,7 +118,8 @@ def test_killed_at_a_step_of_a_submission(faulty: Any, step: str) -> None:
     for _ in range(2):
         code, said = faulty.hsm(*words, env=with_fault(faulty.site, step))
         assert code in (-9, 1), said
-        words = ("complete", "s")
+        if faulty.begun():
+            words = ("complete", "s")
         if faulty.state().total:
             recorded |= faulty.check_truth()
     code, said = faulty.hsm(*words)
