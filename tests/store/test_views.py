@@ -28,7 +28,7 @@ def texts(layout: SweepLayout) -> Dict[str, str]:
 
 def make_again(layout: SweepLayout) -> None:
     """Remove the views and make them from the journal, as the controller after a crash does."""
-    for path in [*layout.logs.rglob("*.*"), layout.mapping, layout.summary]:
+    for path in [*views.log_paths(layout), *layout.errors.iterdir(), layout.mapping, layout.summary]:
         path.unlink()
     follower = Follower(layout.journal)
     state = replay(follower.new_events())
@@ -84,10 +84,12 @@ def test_a_controller_after_a_crash_makes_the_logs_again_and_goes_on(tmp_path: P
     sweep.crash()  # the last lines were not due yet
     assert "cancel" not in sweep.layout.sweep_log.read_text()
     sweep.wait(60)
+    (sweep.layout.logs / "controller.log").write_text("not ours")
     sweep.reopen()
     sweep.play(8)
     sweep.close("interrupted", "SIGTERM")
     live = texts(sweep.layout)
+    assert live["logs/controller.log"] == "not ours"
     assert "asked to cancel task_008" in live["logs/sweep.log"]
     assert "opened by controller 2" in live["logs/sweep.log"]
     assert "task_008" not in live["logs/errors/failed_tasks.yaml"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import Callable, Iterable, Optional
+from pathlib import Path
+from typing import Callable, Iterable, List, Optional
 
 from ...contract import TaskState
 from ...engine.events import Event
@@ -152,7 +153,7 @@ class Views:
         self._logs, self._failures = LogFiles(), FailureBook()
         self._narrator = Narrator(self._layout, SweepState(), self._logs.add)
         try:
-            for path in (*self._layout.logs.glob("*.log"), *self._layout.source_logs.glob("*.log")):
+            for path in log_paths(self._layout):
                 path.unlink()
             for number, event in enumerate(read(self._layout.journal)):
                 self._narrator.tell(event)
@@ -162,3 +163,15 @@ class Views:
         except OSError:
             self._logs.behind = True
             raise
+
+
+def log_paths(layout: SweepLayout) -> List[Path]:
+    """The logs that are made from events and are there. Others may lie beside them, of a controller in the background."""
+    whole = (
+        layout.sweep_log,
+        layout.aggregated_log,
+        layout.assignments_log,
+        layout.utilization_log,
+        layout.health_log,
+    )
+    return [path for path in (*whole, *layout.source_logs.glob("*.log")) if path.exists()]
