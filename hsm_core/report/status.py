@@ -82,23 +82,29 @@ def sweeps_table(sweeps: Sequence[Facts]) -> Table:
     rows = [
         (
             facts["sweep_id"],
-            state_text(facts["state"]),
-            progress_text(facts),
-            f"{_failed(facts):,}",
-            clock(facts["started_at"] or facts["created_at"]),
+            _short_state(facts),
+            f"{facts['finished']:,}/{facts['total']:,}",
+            clock(facts["started_at"] or facts["created_at"])[:16],
             span(facts["duration_s"]),
         )
         for facts in sweeps
     ]
     columns = (
         Column("Sweep", wide=True),
-        Column("State", wide=True, state=True),
+        Column("State", state=True),
         Column("Progress", right=True),
-        Column("Failed", right=True),
         Column("Started"),
         Column("Duration", right=True),
     )
     return Table(columns, rows)
+
+
+def _short_state(facts: Facts) -> str:
+    """`Completed`, `9 failed`, `Running, 2 failed`: fits into a line of 80 columns with the rest."""
+    failed = _failed(facts)
+    if facts["state"] == "completed_with_failures":
+        return f"{failed:,} failed"
+    return state_text(facts["state"]) + (f", {failed:,} failed" if failed else "")
 
 
 def state_text(state: str) -> str:
@@ -152,16 +158,16 @@ def next_steps(facts: Facts) -> List[str]:
     steps = []
     if facts["recent_failures"]:
         task = facts["recent_failures"][-1]["task_id"]
-        steps.append(f"hsm logs {sweep_id} {task}    # what a failed task printed")
+        steps.append(f"hsm logs {sweep_id} {task}    # what it printed")
     if state == "running":
         steps.append(f"hsm monitor watch {sweep_id}    # follow it")
         return steps
-    if state in ("interrupted", "held"):
+    if state in ("interrupted", "held", "cancelled"):
         steps.append(f"hsm complete {sweep_id}    # go on with it")
     elif _failed(facts):
-        steps.append(f"hsm complete {sweep_id} --retry-failed    # run the failed tasks again")
+        steps.append(f"hsm complete {sweep_id} --retry-failed    # try again")
     if counts["completed"]:
-        steps.append(f"hsm export {sweep_id} --format csv    # results as a table")
+        steps.append(f"hsm export {sweep_id} --format csv    # the results")
     return steps
 
 

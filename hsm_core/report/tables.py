@@ -20,7 +20,7 @@ _STYLES = {
     "interrupted": "yellow",
     "cancelled": "yellow",
     "degraded": "yellow",
-    "completed_with_failures": "red",
+    "failures": "red",
     "failed": "red",
     "timeout": "red",
     "lost": "red",
@@ -53,8 +53,8 @@ class Table(NamedTuple):
 
 
 def style_of(word: str) -> str:
-    """The colour of a state or a health, "" for any other word."""
-    return _STYLES.get(word.lower().replace(" ", "_"), "")
+    """The colour of a state or a health by its last word (`Completed with failures`), "" for any other."""
+    return _STYLES.get(word.lower().rpartition(" ")[2], "")
 
 
 def is_terminal(stream: TextIO) -> bool:

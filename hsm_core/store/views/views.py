@@ -166,7 +166,7 @@ class Views:
 
 
 def log_paths(layout: SweepLayout) -> List[Path]:
-    """The logs that are made from events and are there. Others may lie beside them, of a controller in the background."""
+    """The logs that are made from events, and are there. A background controller's own log lies beside them."""
     whole = (
         layout.sweep_log,
         layout.aggregated_log,
