@@ -199,6 +199,11 @@ def host_relation(key: str) -> str:
     return "here" if theirs[2] == mine[2] else "elsewhere"
 
 
+def mark_of(runner: str, pid: int, start: "Optional[str]") -> bytes:
+    """The variable by which a runner's processes are known when it is dead, unlike any other runner's anywhere."""
+    return b"HSM_RUNNER=" + raw("%s:%d:%s" % (runner, pid, start))
+
+
 class Process:
     """A living process as the system lists it."""
 
@@ -262,7 +267,7 @@ def list_by_ps(which: "List[str]") -> "Iterator[Process]":
         words = line.split()
         if len(words) > 7 and not words[2].startswith("Z"):
             environment = "\0".join(words[8:]).encode("utf-8", "replace")
-            yield Process(int(words[0]), int(words[1]), -1, " ".join(words[3:8]), environment)
+            yield Process(int(words[0]), int(words[1]), -1, "_".join(words[3:8]), environment)
 
 
 def command_output(argv: "List[str]") -> str:
@@ -711,7 +716,8 @@ class Runner:
     def __init__(self, init: "Mapping[str, Any]", output: Output) -> None:
         self.output = output
         self.id = str(init["runner"])
-        self.mark = b"HSM_RUNNER=" + raw(self.id)  # by which its processes are known when it is dead
+        start = process_start(os.getpid())
+        self.mark = mark_of(self.id, os.getpid(), start)
         self.source = str(init.get("source", ""))
         self.sweep_dir = os.path.abspath(raw(init["sweep_dir"]))
         self.tasks_dir = os.path.join(self.sweep_dir, b"tasks")
@@ -743,7 +749,7 @@ class Runner:
             "host": self.host,
             "host_key": host_key(),
             "runner_pid": os.getpid(),
-            "runner_start": process_start(os.getpid()),
+            "runner_start": start,
         }
         self.identity_text = status_text(dict(self.identity, source=self.source))
         os.listdir(self.sweep_dir)  # must be there: a folder that was deleted is not made anew
@@ -772,14 +778,13 @@ class Runner:
         """What every task finds in its environment."""
         env = {name: value for name, value in os.environb.items() if not name.startswith(b"HSM_")}
         env.update((raw(name), raw(value)) for name, value in (init.get("env") or {}).items())
-        env[b"HSM_RUNNER"] = raw(self.id)
+        env[b"HSM_RUNNER"] = self.mark.partition(b"=")[2]
         if init.get("setup"):
             try:
                 env = environment_after(init["setup"], env)
             except OSError as error:
                 self.refusal = str(error.strerror)
                 self.output.line({"error": self.refusal})
-        env[b"HSM_RUNNER"] = raw(self.id)
         env[b"HSM_SWEEP_ID"] = raw(str(init.get("sweep_id", "")))
         env[b"HSM_SOURCE"] = raw(self.source)
         return env
@@ -1518,7 +1523,7 @@ def leftovers(
     doubtful: "List[Tuple[Process, str]]" = []
     for process in everything:
         for name in dead:
-            if process.carries(b"HSM_RUNNER=" + raw(name)):
+            if process.carries(mark_of(name, dead[name]["pid"], dead[name]["start"])):
                 certain.append((process, name))
                 break
         else:

@@ -62,7 +62,7 @@ def test_program_gets_argv_env_and_folder(serve: Serve) -> None:
     assert {name: seen[name] for name in env} == env
     assert seen["COMMON"] == "1"
     assert (seen["HSM_SWEEP_ID"], seen["HSM_TASK_ID"], seen["HSM_TASK_INDEX"]) == ("s1", "task_001", "0")
-    assert (seen["HSM_ATTEMPT"], seen["HSM_SOURCE"], seen["HSM_RUNNER"]) == ("1", "local:local", "r1")
+    assert (seen["HSM_ATTEMPT"], seen["HSM_SOURCE"], seen["HSM_RUNNER"][:3]) == ("1", "local:local", "r1:")
     assert (seen["HSM_TASK_DIR"], seen["HSM_RESULTS_DIR"]) == (str(folder), str(folder / "results"))
     assert (seen["HSM_PARAMS_FILE"], seen["HSM_METRICS_FILE"]) == (
         str(folder / "params.json"),

@@ -152,6 +152,20 @@ def test_reused_pid_is_not_the_runner(start: Serve, settle: Any) -> None:
         stranger.wait()
 
 
+def test_runner_of_the_same_name_is_spared(start: Serve, tmp_path: Path, settle: Any) -> None:
+    """Settling a dead runner leaves one of the same id in another sweep alone."""
+    other_sweep = tmp_path / "other"
+    other_sweep.mkdir()
+    other, served = start(sweep=other_sweep), start()
+    for each in (other, served):
+        each.run(each.task(0, "/bin/sleep", "600"))
+    spared = other.wait("started")["pid"]
+    served.wait("started")
+    kill(served)
+    assert settle(ONE)[0][0] == "lost"
+    assert module.is_alive(spared, None)
+
+
 def test_other_hosts(start: Serve, settle: Any) -> None:
     """A runner elsewhere is unknown until a person vouches for its death; one of an earlier boot is dead."""
     served = start()
@@ -305,7 +319,7 @@ def test_killed_at_a_random_moment(start: Serve, settle: Any, seed: int) -> None
     time.sleep(moment.random() * 0.02)
     kill(served)
     verdicts = settle(*((i, 1, f"task_{i + 1:03d}") for i in range(count)), withdraw=True)
-    assert not any(process.carries(b"HSM_RUNNER=r1", b"HSM_TASK_DIR=" + os.fsencode(served.folder(i)))
+    assert not any(process.carries(b"HSM_TASK_DIR=" + os.fsencode(served.folder(i)))
                    for process in list(module.processes()) for i in range(count))  # fmt: skip
     lines: List[str] = ledger.read_text().splitlines()
     seen: Dict[str, int] = {line: lines.count(line) for line in lines}
