@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Pr
 from ..contract import Attempt, Source, SourceContext, Strategy, SyncRequest, TaskSpec
 from ..engine.engine import Cancel, Collect, Engine, Find, Finish, Instruction, Submit
 from ..engine.events import Event, make
+from ..engine.reduce import reduce
 from ..engine.state import IN_FLIGHT, SweepState
 from ..plugins import Plugins
 from ..store import requests
@@ -128,7 +129,9 @@ class Controller:
             self._start(offers)
             while finish is None:
                 finish = self._turn()
-            self._commit([make("closed", time.time(), state=finish.state, reason=finish.reason)])
+            closed = make("closed", time.time(), state=finish.state, reason=finish.reason)
+            reduce(self._engine.state, closed)  # the views that are written last must know it
+            self._commit([closed])
             return finish
         finally:
             for worker in self._workers.values():
