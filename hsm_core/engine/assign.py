@@ -52,7 +52,7 @@ class Assigner:
         limit = min(sum(view.free for view in views), _MAX_BATCH)
         if self._state.limit is not None:
             limit = min(limit, self._sweep_room())
-        tasks = self._candidates(limit, events, now)
+        tasks = self._candidates({view.id for view in views}, limit, events, now)
         if not tasks:
             return events, submissions
         for source, indices in self._choose(tasks, views, limit, events, now).items():
@@ -103,8 +103,8 @@ class Assigner:
             return None
         return SourceView(source.id, free, slots, source.in_flight, source.mean_duration_s)
 
-    def _candidates(self, limit: int, events: List[Event], now: float) -> List[int]:
-        """The next tasks: those that came back first, then untouched ones by index."""
+    def _candidates(self, takers: AbstractSet[str], limit: int, events: List[Event], now: float) -> List[int]:
+        """The next tasks for these sources: those that came back first, then untouched ones by index."""
         state = self._state
         tasks: List[int] = []
         hopeless: List[int] = []
@@ -116,7 +116,7 @@ class Assigner:
             task = state.live[index]
             if task.banned and task.banned >= open_sources:
                 hopeless.append(index)
-            elif task.not_before <= now:
+            elif task.not_before <= now and not (task.banned and task.banned >= takers):
                 tasks.append(index)
         for index in hopeless:
             task = state.live[index]

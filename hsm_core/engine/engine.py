@@ -278,8 +278,10 @@ class Engine:
         return troubles.gone_since(collecting) if troubles else None
 
     def _takers(self, sources: Sequence[SourceState]) -> List[SourceState]:
-        """Those of the sources that some waiting task may yet go to."""
+        """Those of the sources that some waiting task may yet go to, when nothing that is in flight will end."""
         state = self.state
+        if state.limit is not None and state.in_flight >= state.limit:
+            return []
         untouched = state.pending > len(state.waiting)
         return [
             source

@@ -1,0 +1,1 @@
+"""What tests of sources, strategies and of the engine build on."""
