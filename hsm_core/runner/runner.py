@@ -6,7 +6,7 @@ One file, standard library only, Python 3.6 and newer, no import of ours, becaus
 verdicts on the attempts of runners that may be dead; `end` ends attempts of any runner of the sweep on this host. The
 protocol, the claims and the files of a task are described in `docs/design/architecture.md` and `docs/design/runner.md`.
 
-Everything that is written is ASCII and every path is bytes, so that no locale of a far machine can get in the way.
+Every path is bytes and every text is UTF-8, so that no locale of a far machine can get in the way.
 """
 
 import errno
