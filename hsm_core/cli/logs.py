@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -90,7 +91,9 @@ class _Printer:
             path = self._folder / f"{stream}.log"
             try:
                 with open(path, "rb") as file:
-                    file.seek(self._offsets.get(path, 0))
+                    offset = self._offsets.get(path, 0)
+                    # A file that has shrunk is the next attempt's.
+                    file.seek(offset if offset <= os.fstat(file.fileno()).st_size else 0)
                     self._copy(file, stream)
                     self._offsets[path] = file.tell()
             except FileNotFoundError:

@@ -177,8 +177,8 @@ def _verdict(facts: Facts) -> str:
         return f"{sweep_id} ended with failures: of {total:,} tasks {counts}, in {took}."
     if state == "cancelled":
         return f"{sweep_id} was cancelled: of {total:,} tasks {counts}, in {took}."
-    why = f" ({one_line(facts['reason'])})" if facts["reason"] else ""
-    so_far = f"{progress_text(facts)} finished" + (f": {counts}" if counts else "")
+    why = f": {one_line(facts['reason'])}" if facts["reason"] else ""
+    so_far = f"{progress_text(facts)} finished" + (f", {counts}" if counts else "")
     if state == "held":
         return f"{sweep_id} is held{why}. {so_far}."
-    return f"{sweep_id} was interrupted{why}. {so_far}; the rest is still to do."
+    return f"{sweep_id} has stopped early{why}. {so_far}; the rest is still to do."

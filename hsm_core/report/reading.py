@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Iterator, Optional
+from typing import Iterator, Optional
 
 from ..engine.events import Event
+from ..engine.state import SweepState
 from ..errors import NotFoundError
 from ..store import summary
 from ..store.journal import Position, newest_epoch, read
 from ..store.layout import SweepLayout
 from ..store.lease import Holder, holder
 from ..store.views.facts import Facts, describe
-
-if TYPE_CHECKING:
-    from ..engine.state import SweepState
 
 __all__ = ["SweepReading", "open_sweep"]
 
@@ -83,6 +81,8 @@ def _from_summary(layout: SweepLayout, held_by: Optional[Holder]) -> Optional[Fa
     if written is None:
         return None
     facts, position = written
+    if not describe(SweepState()).keys() <= facts.keys():  # by an older hsm
+        return None
     end = _end(layout)
     if position == end:
         return facts

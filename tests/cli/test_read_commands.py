@@ -134,7 +134,8 @@ def test_status_without_a_summary_reads_the_journal(type_hsm: Type, finished: Re
     truth = type_hsm("status", "sweep_1", "--json").out
     summary = finished.layout.summary
     late = summary.read_text().replace('"position":[1,', '"position":[1,1')
-    for text in ("", "garbage", '{"hsm_summary": 99}', late):
+    older = summary.read_text().replace('"eta_s"', '"eta"')
+    for text in ("", "garbage", '{"hsm_summary": 99}', late, older):
         summary.write_text(text)
         assert type_hsm("status", "sweep_1", "--json").out == truth
     summary.unlink()

@@ -118,10 +118,10 @@ def test_a_closed_stream_stops_nothing(tmp_path: Path) -> None:
         (
             [{}],
             Finish("interrupted", "interrupted by SIGINT"),
-            ["was interrupted (interrupted by SIGINT)", "1/3", "hsm complete sweep_1"],
+            ["has stopped early: interrupted by SIGINT.", "1/3", "hsm complete sweep_1"],
             ["all"],
         ),
-        ([{}], Finish("held", "10 tasks failed alike"), ["is held (10 tasks failed alike)", "hsm complete"], ["all"]),
+        ([{}], Finish("held", "10 tasks failed alike"), ["is held: 10 tasks failed alike.", "hsm complete"], ["all"]),
     ],
     ids=["good", "failures", "interrupted", "held"],
 )
