@@ -6,21 +6,17 @@ looked at now and then (`runner.py settle`), and the slots and GPUs which they s
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
-import threading
 import time
-from collections import deque
 from pathlib import Path
-from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..contract import (
     Acceptance,
     Attempt,
     Capabilities,
-    Channel,
     Handle,
     Health,
     HealthReport,
@@ -35,6 +31,7 @@ from ..contract import (
     TaskAnswer,
     TaskSpec,
 )
+from .runner_link import RunnerLink
 
 __all__ = ["PoolSource"]
 
@@ -87,7 +84,7 @@ class PoolSource:
         self._python = python
         self._clock = clock
         self._context: Optional[SourceContext] = None
-        self._runner: Optional[_Runner] = None
+        self._runner: Optional[RunnerLink] = None
         self._gpus: Optional[List[str]] = None
         self._adopted: Dict[Attempt, Dict[str, Any]] = {}
         self._settled_at = float("-inf")
@@ -212,7 +209,7 @@ class PoolSource:
     def _script(self) -> str:
         return f"{self._sweep_dir}/.hsm/runner.py"
 
-    def _running(self) -> _Runner:
+    def _running(self) -> RunnerLink:
         """The runner, started if there is none."""
         if self._runner is None or self._runner.gone:
             context = self._opened
@@ -221,7 +218,7 @@ class PoolSource:
             channel = self._host.start(
                 [self._python, "-I", "-S", self._script, "serve"], stderr=f"{self._sweep_dir}/.hsm/runner.log"
             )
-            self._runner = runner = _Runner(os.urandom(4).hex(), channel, context.wake)
+            self._runner = runner = RunnerLink(os.urandom(4).hex(), channel, context.wake)
             runner.send(
                 {
                     "op": "init",
@@ -332,76 +329,6 @@ class PoolSource:
             words = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no message"]
             raise OSError(f"runner.py {mode} ended with {done.returncode} on {self._host.name}: {words[-1]}")
         return json.loads(done.stdout or b"{}")
-
-
-class _Runner:
-    """The controller's end of one runner: sends operations, and gathers its messages in a thread."""
-
-    def __init__(self, id: str, channel: Channel, wake: Callable[[], None]) -> None:
-        self.id = id
-        self._channel = channel
-        self._wake = wake
-        self._messages: Deque[Mapping[str, Any]] = deque()
-        self._gone = False
-        self._thread = threading.Thread(target=self._listen, name=f"runner-{id}", daemon=True)
-        self._thread.start()
-
-    @property
-    def gone(self) -> bool:
-        """It has ended, and all that it said has been taken."""
-        return self._gone and not self._messages
-
-    def send(self, operation: Mapping[str, Any]) -> bool:
-        """Write one operation; False when the runner is gone."""
-        try:
-            data = memoryview(json.dumps(operation, separators=(",", ":")).encode() + b"\n")
-            while data:
-                data = data[self._channel.stdin.write(data) :]
-            self._channel.stdin.flush()
-        except (OSError, ValueError):
-            return False
-        return True
-
-    def take(self) -> List[Mapping[str, Any]]:
-        """What it has said since the last time."""
-        taken: List[Mapping[str, Any]] = []
-        while self._messages:
-            taken.append(self._messages.popleft())
-        return taken
-
-    def _listen(self) -> None:
-        rest = b""
-        while True:
-            try:
-                data = self._channel.stdout.read(65536)
-            except (OSError, ValueError):
-                break
-            if not data:
-                break
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                self._messages.append(_parse(line))
-            if lines:
-                self._wake()
-        self._gone = True
-        self._wake()
-
-    def dismiss(self, patience_s: float) -> None:
-        """End its input, and wait a little for one that has nothing to do."""
-        with contextlib.suppress(OSError):
-            self._channel.stdin.close()
-        if self._channel.wait(patience_s) is not None:
-            self._thread.join(patience_s)
-
-
-def _parse(line: bytes) -> Mapping[str, Any]:
-    try:
-        message = json.loads(line)
-        if isinstance(message, dict):
-            return message
-    except ValueError:
-        pass
-    return {"garbage": line[:200].decode("utf-8", "replace")}
 
 
 def _reason(detail: Any) -> str:

@@ -1,0 +1,83 @@
+"""The controller's end of a running runner: operations out, messages in."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections import deque
+from typing import Any, Callable, Deque, List, Mapping
+
+from ..contract import Channel
+
+__all__ = ["RunnerLink"]
+
+
+class RunnerLink:
+    """The controller's end of one runner: sends operations, and gathers its messages in a thread."""
+
+    def __init__(self, id: str, channel: Channel, wake: Callable[[], None]) -> None:
+        self.id = id
+        self._channel = channel
+        self._wake = wake
+        self._messages: Deque[Mapping[str, Any]] = deque()
+        self._gone = False
+        self._thread = threading.Thread(target=self._listen, name=f"runner-{id}", daemon=True)
+        self._thread.start()
+
+    @property
+    def gone(self) -> bool:
+        """It has ended, and all that it said has been taken."""
+        return self._gone and not self._messages
+
+    def send(self, operation: Mapping[str, Any]) -> bool:
+        """Write one operation; False when the runner is gone."""
+        try:
+            data = memoryview(json.dumps(operation, separators=(",", ":")).encode() + b"\n")
+            while data:
+                data = data[self._channel.stdin.write(data) :]
+            self._channel.stdin.flush()
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def take(self) -> List[Mapping[str, Any]]:
+        """What it has said since the last time."""
+        taken: List[Mapping[str, Any]] = []
+        while self._messages:
+            taken.append(self._messages.popleft())
+        return taken
+
+    def _listen(self) -> None:
+        rest = b""
+        while True:
+            try:
+                data = self._channel.stdout.read(65536)
+            except (OSError, ValueError):
+                break
+            if not data:
+                break
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                self._messages.append(_parse(line))
+            if lines:
+                self._wake()
+        self._gone = True
+        self._wake()
+
+    def dismiss(self, patience_s: float) -> None:
+        """End its input, and wait a little for one that has nothing to do."""
+        with contextlib.suppress(OSError):
+            self._channel.stdin.close()
+        if self._channel.wait(patience_s) is not None:
+            self._thread.join(patience_s)
+
+
+def _parse(line: bytes) -> Mapping[str, Any]:
+    try:
+        message = json.loads(line)
+        if isinstance(message, dict):
+            return message
+    except ValueError:
+        pass
+    return {"garbage": line[:200].decode("utf-8", "replace")}
