@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import List, NoReturn, Optional, Sequence
 
 import click
@@ -66,6 +67,7 @@ def detach_controller(sweep: Sweep, options: List[str]) -> None:
 
     log = sweep.layout.logs / "controller.log"
     with open(log, "ab") as output:
+        began = output.tell()
         child = subprocess.Popen(
             [sys.executable, "-m", "hsm_core", "complete", sweep.id, *options],
             cwd=sweep.layout.root.parents[2],
@@ -83,8 +85,20 @@ def detach_controller(sweep: Sweep, options: List[str]) -> None:
         if child.poll() is not None:
             if child.returncode == 0:
                 break
-            words = log.read_text("utf-8", "replace").strip().splitlines() or ["it said nothing"]
-            raise HsmError(f"the controller of {sweep.id} ended at once: {words[-1]}", f"see {log}")
+            raise _ended_at_once(sweep.id, child.returncode, log, began)
         time.sleep(0.02)
     click.echo(f"{sweep.id} runs in the background (process {child.pid}).")
     click.echo(f"  hsm monitor watch {sweep.id}    hsm cancel {sweep.id}")
+
+
+def _ended_at_once(sweep_id: str, code: int, log: Path, began: int) -> HsmError:
+    """What the controller said, as an error of this command with the same exit code."""
+    _, said, words = log.read_bytes()[began:].decode("utf-8", "replace").rpartition("hsm: ")
+    message, *hints = words.strip().splitlines() or ["it said nothing"]
+    error = HsmError(
+        message if said else f"the controller of {sweep_id} ended at once: {message}",
+        hints[0].strip() if said and hints else f"see {log}",
+    )
+    if code in set(ExitCode):
+        error.exit_code = ExitCode(code)
+    return error

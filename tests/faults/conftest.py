@@ -34,8 +34,8 @@ PROGRAM = '''\
 import fcntl, os, signal, sys, time
 
 def note(word):
-    line = "%s %s %s %d %.6f\\n" % (word, os.environ["HSM_TASK_ID"], os.environ["HSM_ATTEMPT"], os.getpid(), time.monotonic())
-    os.write(ledger, line.encode())
+    task, attempt = os.environ["HSM_TASK_ID"], os.environ["HSM_ATTEMPT"]
+    os.write(ledger, b"%s %s %s %d %.6f\\n" % (word, task.encode(), attempt.encode(), os.getpid(), time.monotonic()))
 
 parameters = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 number = int(parameters["--n"])
@@ -46,8 +46,8 @@ lock = os.open(os.path.join(yard, "lock-" + os.environ["HSM_TASK_ID"]), os.O_RDW
 try:
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 except OSError:
-    note("twice")
-note("start")
+    note(b"twice")
+note(b"start")
 kind = number % 7
 if kind == 4:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -57,7 +57,7 @@ if kind == 5 and os.fork() == 0:
 if kind == 3 or os.environ.get("ALL_FAIL"):
     time.sleep(0.02)
     sys.stderr.write("ValueError: this one never works\\n")
-    note("end")
+    note(b"end")
     sys.exit(3)
 pause = float(os.environ.get("PAUSE", 0.02 + 0.06 * ((number * 37) % 10) / 10))
 deadline = time.monotonic() + pause
@@ -66,7 +66,7 @@ while time.monotonic() < deadline and not os.path.exists(os.path.join(yard, "go"
 if os.environ.get("WRITE"):
     with open(os.path.join(os.environ["HSM_TASK_DIR"], "big"), "wb") as file:
         file.write(b"x" * int(os.environ["WRITE"]))
-note("end")
+note(b"end")
 '''
 
 
@@ -91,7 +91,7 @@ class Yard:
         self.beside = beside
         self.ledger_path = beside / "ledger"
         self.environment: Dict[str, str] = {}
-        self._started: List["subprocess.Popen[bytes]"] = []
+        self._started: List[subprocess.Popen[bytes]] = []
         root.mkdir(parents=True, exist_ok=True)
         beside.mkdir(exist_ok=True)
         (root / "sweeps").mkdir(exist_ok=True)
@@ -119,7 +119,7 @@ class Yard:
 
     # --- commands
 
-    def start(self, *words: str, wrap: Tuple[str, ...] = (), **options: Any) -> "subprocess.Popen[bytes]":
+    def start(self, *words: str, wrap: Tuple[str, ...] = (), **options: Any) -> subprocess.Popen[bytes]:
         """Start a command of hsm, in a session of its own; its output is in `out.N` and `err.N` beside the project."""
         number = len(self._started)
         env = {**os.environ, **self.environment, **options.pop("env", {})}
@@ -137,12 +137,12 @@ class Yard:
         self._started.append(process)
         return process
 
-    def said(self, process: "subprocess.Popen[bytes]") -> str:
+    def said(self, process: subprocess.Popen[bytes]) -> str:
         """What a command has printed, errors last."""
         number = self._started.index(process)
         return "".join((self.beside / f"{stream}.{number}").read_text("utf-8", "replace") for stream in ("out", "err"))
 
-    def end(self, process: "subprocess.Popen[bytes]") -> int:
+    def end(self, process: subprocess.Popen[bytes]) -> int:
         """Wait for the end of a command; its exit code. No command of hsm may ever show a traceback."""
         code = process.wait(DEADLINE_S)
         assert "Traceback" not in self.said(process), self.said(process)

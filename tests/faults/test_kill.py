@@ -32,7 +32,7 @@ def test_killed_at_a_random_moment(yard: Any, moment: int) -> None:
     for _ in range(KILLS):
         controller = yard.start(*words)
         # The moments lie where something happens: from the first file of the sweep on.
-        yard.until(lambda: yard.layout().config.exists() or controller.poll() is not None)
+        yard.until(yard.begun)
         with contextlib.suppress(Exception):
             controller.wait(choice.uniform(0.0, SPAN_S))
         runners = yard.runners()
