@@ -165,7 +165,7 @@ class Narrator:
     def _joined(self, event: Event, now: str) -> None:
         source = self._source(event["source"])
         source.slots = event["slots"]
-        self._of(source, now, f"ready, {source.slots} slots", self._sweep)
+        self._of(source, now, f"ready, {source.slots} slots", self._sweep, self._health)
 
     def _assigned(self, event: Event, now: str) -> None:
         source = self._source(event["source"])
