@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import List, NoReturn, Optional
+from typing import Any, List, NoReturn, Optional
 
 import click
 
@@ -44,6 +44,14 @@ class _LazyGroup(click.Group):
         module, _, name = entry[0].partition(":")
         command: click.Command = getattr(import_module(f"{__name__}.{module}"), name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever read our output (`head`) has enough. Keep the interpreter from failing on it once more.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return ExitCode.OK
 
     def resolve_command(self, ctx: click.Context, args: List[str]):  # type: ignore[no-untyped-def]
         try:
@@ -87,10 +95,6 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         sys.exit(ExitCode.USAGE)
-    except BrokenPipeError:
-        # Whoever read our output (`head`) has enough. Keep the interpreter from failing on it once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.OK)
 
 
 def _say(message: str, hint: Optional[str]) -> None:

@@ -170,9 +170,11 @@ class Controller:
     # --- one turn of the loop
 
     def _turn(self) -> Optional[Finish]:
+        messages = list(self._messages())
+        self._lease.check()  # we may have been asleep for days
         now = time.time()
         events, self._first_events = self._first_events, []
-        for message in self._messages():
+        for message in messages:
             events += self._absorb(message, now)
         events += self._look_around(now)
         finish: Optional[Finish] = None
