@@ -284,6 +284,7 @@ class Rig:
             grace_s=0.5,
         )
         self.handles: Dict[Attempt, Handle] = {}
+        self._ended: Dict[Attempt, Handle] = {}
         self.seen: List[Observation] = []
         self.ends: Dict[Attempt, Observation] = {}
         self.token = ""
@@ -351,7 +352,8 @@ class Rig:
         for seen in result.observations:
             self.seen.append(seen)
             if seen.kind in OVER:
-                self.handles.pop(seen.attempt, None)
+                if seen.attempt in self.handles:
+                    self._ended[seen.attempt] = self.handles.pop(seen.attempt)
                 self.ends.setdefault(seen.attempt, seen)
         return result
 
@@ -369,14 +371,14 @@ class Rig:
     def started(self, *indices: int) -> None:
         """Poll until these tasks are seen to run."""
         self.until(
-            lambda: {i for i in indices} <= {s.attempt[0] for s in self.seen if s.kind is ObservationKind.STARTED},
+            lambda: set(indices) <= {s.attempt[0] for s in self.seen if s.kind is ObservationKind.STARTED},
             f"tasks {list(indices)} start",
         )
 
     def over(self, *attempts: Attempt) -> List[Observation]:
         """Poll until these attempts are over, and bring their files home; what was said of each."""
         self.until(lambda: all(attempt in self.ends for attempt in attempts), f"{list(attempts)} are over")
-        ended = {a: {} for a in attempts if self.ends[a].kind is ObservationKind.ENDED}
+        ended = {a: self._ended[a] for a in attempts if self.ends[a].kind is ObservationKind.ENDED}
         if ended:
             self.source.collect(ended, str(self.lab.sweep_dir))
         return [self.ends[attempt] for attempt in attempts]
@@ -400,7 +402,7 @@ class Rig:
         return self.over(*wanted)
 
     def watch_host(self) -> List[str]:
-        """From now on, the commands that the source runs or starts on its host; None where it has no host.
+        """From now on, the commands that the source runs or starts on its host, `run …` or `start …`.
 
         :raises LookupError: it has none.
         """
