@@ -10,8 +10,8 @@ A plugin's test module holds a subclass, and pytest does the rest:
         def make_source(self, spec):
             return MySource(spec)
 
-Needs pytest (`pip install hsm-core[testing]`), which nothing else in the core does. `docs/reference/conformance.md` lists
-the laws.
+Needs pytest (`pip install hsm-core[testing]`), which nothing else in the core does. The laws are listed in
+`docs/reference/conformance.md`.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ import pytest
 
 # Before they are imported, so that a law that fails shows the values it compared.
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{module}" for module in ("lab", "delivery", "evidence", "adoption", "ending", "manners"))
+    *(f"{__name__}.{module}" for module in ("lab", "rig", "delivery", "evidence", "adoption", "ending", "manners"))
 )
 
 from .adoption import AdoptionLaws  # noqa: E402
 from .delivery import DeliveryLaws  # noqa: E402
 from .ending import EndingLaws  # noqa: E402
 from .evidence import EvidenceLaws  # noqa: E402
-from .lab import Lab, Rig, Subject  # noqa: E402
+from .lab import Lab, Subject  # noqa: E402
 from .manners import MannersLaws  # noqa: E402
+from .rig import Rig  # noqa: E402
 
 __all__ = ["Lab", "Rig", "SourceConformance", "Subject"]
 

@@ -21,7 +21,7 @@ class AdoptionLaws(Subject):
     """What holds across processes. Every earlier process here dies by a real `kill -9`."""
 
     def test_live_tasks_are_adopted(self, lab: Lab) -> None:
-        """Tasks run on when their controller is killed; the next one sees them run, and end once, with their records."""
+        """Tasks run on when their controller is killed; the next one sees them run, and end once, with a record."""
         life = lab.earlier_life([(0, "gate", ["go"]), (1, "gate", ["go"])], wait_for=2)
         rig = lab.rig()
         rig.adopt(life.handles)

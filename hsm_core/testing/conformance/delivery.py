@@ -6,7 +6,7 @@ import pytest
 
 from .lab import Lab, Subject
 
-__all__ = ["DeliveryLaws", "NASTY"]
+__all__ = ["NASTY", "DeliveryLaws"]
 
 NASTY = (
     "",
@@ -26,9 +26,16 @@ NASTY = (
 """Words that a shell, a printf or a careless quoting would change."""
 
 _ALWAYS = (
-    "HSM_SWEEP_ID HSM_TASK_ID HSM_TASK_INDEX HSM_ATTEMPT HSM_SOURCE HSM_TASK_DIR HSM_RESULTS_DIR HSM_PARAMS_FILE "
-    "HSM_METRICS_FILE"
-).split()
+    "HSM_SWEEP_ID",
+    "HSM_TASK_ID",
+    "HSM_TASK_INDEX",
+    "HSM_ATTEMPT",
+    "HSM_SOURCE",
+    "HSM_TASK_DIR",
+    "HSM_RESULTS_DIR",
+    "HSM_PARAMS_FILE",
+    "HSM_METRICS_FILE",
+)
 
 
 class DeliveryLaws(Subject):

@@ -9,7 +9,8 @@ import pytest
 
 from ...contract import ExitRecord, Observation, ObservationKind
 from ...runner.runner import read_status
-from .lab import OVER, Lab, Subject
+from .lab import Lab, Subject
+from .rig import OVER
 
 __all__ = ["EvidenceLaws", "record_of"]
 

@@ -11,7 +11,8 @@ import pytest
 
 from ...contract import Health, HealthReport, ObservationKind
 from .evidence import is_success
-from .lab import Lab, Rig, Subject
+from .lab import Lab, Subject
+from .rig import Rig
 
 __all__ = ["MannersLaws"]
 
@@ -98,7 +99,7 @@ class MannersLaws(Subject):
         rig.source.capabilities()
         rig.close()
         assert [command for command in commands if command.startswith("start ")] == []
-        assert not (lab.sweep_dir / "tasks").exists()
+        assert list((lab.sweep_dir / "tasks").iterdir()) == []
 
     def test_after_close_nothing_can_be_submitted(self, lab: Lab) -> None:
         """A closed source raises, instead of starting what nobody would hear of; closing again is harmless."""

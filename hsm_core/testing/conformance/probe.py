@@ -1,4 +1,4 @@
-"""What the tasks of the conformance kit run: one verb each, told by `argv`. Standard library only, Python 3.6 and newer.
+"""What the tasks of the conformance kit run: one verb each. Standard library only, Python 3.6 and newer.
 
 It lies in the yard, a folder that the kit and the tasks both see. There every task notes its start and its end in the
 ledger, waits for gates (files that the kit makes), and beats (writes a byte now and then) to show that it lives.
@@ -18,7 +18,7 @@ LIMIT_S = 120.0  # a task that nobody ends does so itself
 def note(word: str) -> None:
     """Add a line to the ledger, whole: `word index attempt pid`."""
     index, attempt = os.environ.get("HSM_TASK_INDEX", "?"), os.environ.get("HSM_ATTEMPT", "?")
-    append("ledger", "%s %s %s %d\n" % (word, index, attempt, os.getpid()))
+    append("ledger", f"{word} {index} {attempt} {os.getpid()}\n")
 
 
 def append(name: str, text: str) -> None:
@@ -56,8 +56,7 @@ def show(*words: str) -> None:
     seen = {
         "argv": [word.encode("utf-8", "surrogateescape").hex() for word in words],
         "env": {
-            os.fsencode(name).decode("utf-8", "replace"): os.fsencode(value).hex()
-            for name, value in os.environ.items()
+            os.fsencode(name).decode("utf-8", "replace"): os.fsencode(value).hex() for name, value in os.environ.items()
         },
         "cwd": os.getcwd(),
         "files": files,
@@ -92,7 +91,7 @@ def family(name: str) -> None:
         if os.fork() == 0:
             if member == "stray":
                 os.setsid()
-            wait_for(name, "%s.%s" % (name, member))
+            wait_for(name, f"{name}.{member}")
             os._exit(0)
     wait_for(name, name + ".leader")
 
