@@ -167,6 +167,17 @@ def write_atomically(path: "Path", data: bytes) -> None:
         raise
 
 
+def is_gone(path: bytes) -> bool:
+    """Is there certainly nothing of that name? A file system that is ill says nothing about it."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
 # ---- hosts and processes -----------------------------------------------------------------------------------
 
 
@@ -1196,6 +1207,8 @@ class Runner:
         if not self.controlled and now >= self.requests_at + RETRY_S:
             self.requests_at = now
             self.read_requests()
+            if is_gone(self.sweep_dir):
+                self.abandon()
         if self.blocked and now >= self.retry_at:
             self.retry_writing()
         self.start_tasks()

@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable, Optional
 
-from ..errors import StoreError, SweepBusyError
+from ..errors import HsmError, NotFoundError, StoreError, SweepBusyError
 from ..runner.runner import host_key, host_relation, is_alive, process_start
 from .files import create_exclusive, unique, write_atomic
 from .journal import newest_epoch
@@ -135,7 +135,11 @@ class Lease:
         raise self._superseded()
 
     def heartbeat(self) -> None:
-        """Show life, every few seconds. :raises Superseded: a newer controller has the sweep, or its folder is gone."""
+        """Show life, every few seconds.
+
+        :raises Superseded: a newer controller has the sweep.
+        :raises NotFoundError: its folder is gone.
+        """
         try:
             os.utime(self._path)
         except FileNotFoundError:
@@ -159,12 +163,12 @@ class Lease:
     def __exit__(self, *exc: object) -> None:
         self.release()
 
-    def _superseded(self) -> Superseded:
+    def _superseded(self) -> HsmError:
         sweep_id = self._layout.sweep_id
         newest = _newest(self._layout)
         new = _read(self._layout, newest) if newest > self.epoch else None
         if new is None:
-            return Superseded(f"the lease of {sweep_id} is gone: {self._path}", hint="Was the sweep's folder removed?")
+            return NotFoundError(f"the lease of {sweep_id} is gone: {self._path}", "Was the sweep's folder removed?")
         return Superseded(
             f"{sweep_id} was taken over by process {new.pid} on {new.host}; this controller stops",
             hint=f"Watch it with: hsm monitor watch {sweep_id}",

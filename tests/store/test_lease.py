@@ -13,7 +13,7 @@ from typing import Any, Callable, Iterator, List
 
 import pytest
 
-from hsm_core.errors import StoreError, SweepBusyError
+from hsm_core.errors import NotFoundError, StoreError, SweepBusyError
 from hsm_core.runner.runner import host_key
 from hsm_core.store import lease as lease_module
 from hsm_core.store.files import create_exclusive
@@ -206,7 +206,7 @@ def test_a_removed_sweep_ends_its_controller(sweep: SweepLayout) -> None:
     """Who finds the sweep's folder gone stops, and does not make it again."""
     lease = Lease.acquire(sweep)
     shutil.rmtree(sweep.root)
-    with pytest.raises(Superseded, match="is gone"):
+    with pytest.raises(NotFoundError, match="is gone"):
         lease.heartbeat()
     lease.release()
     assert not sweep.root.exists()
