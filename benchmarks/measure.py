@@ -82,21 +82,24 @@ def run(
         )
         runner: Optional[int] = None
         runner_cpu_s = peak_mb = 0.0
-        while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
-            if time.perf_counter() - start > timeout_s:
-                process.kill()
-                process.wait()
-                raise BenchmarkError(f"{' '.join(argv)}: not done after {timeout_s:.0f} s")
-            try:
-                runner = runner or runner_of(process.pid)
-                peak_mb = max(peak_mb, _proc_value(process.pid, "status", "VmHWM:") / 1024)
-                if runner:
-                    runner_cpu_s = max(runner_cpu_s, own_cpu_s(runner))
-            except (FileNotFoundError, ProcessLookupError):
-                pass  # it ended while we looked
-            if meanwhile:
-                meanwhile()
-            _wait_for_exit(process.pid, 0.02)
+        try:
+            while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+                if time.perf_counter() - start > timeout_s:
+                    raise BenchmarkError(f"{' '.join(argv)}: not done after {timeout_s:.0f} s")
+                try:
+                    runner = runner or runner_of(process.pid)
+                    peak_mb = max(peak_mb, _proc_value(process.pid, "status", "VmHWM:") / 1024)
+                    if runner:
+                        runner_cpu_s = max(runner_cpu_s, own_cpu_s(runner))
+                except (FileNotFoundError, ProcessLookupError):
+                    pass  # it ended while we looked
+                if meanwhile:
+                    meanwhile()
+                _wait_for_exit(process.pid, 0.02)
+        except BaseException:
+            process.terminate()  # nothing that is measured outlives the measuring
+            process.wait()
+            raise
         wall_s = time.perf_counter() - start
         cpu_s = own_cpu_s(process.pid)
         written_mb = _proc_value(process.pid, "io", "wchar:") / 1e6

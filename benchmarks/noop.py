@@ -21,7 +21,7 @@ def noop(bench: Workbench) -> List[Figure]:
     rates, firsts, xargs, parallel, hyperqueue, hyperqueue_rates = [], [], [], [], [], []
     for _ in range(bench.repeat):
         project = bench.project("noop", grid(10, 10, 10))
-        cost = run([bench.hsm, "run", "--sources", "local:2"], project)
+        cost = run([bench.hsm, "run", "--sources", "local:2"], project, timeout_s=60)
         times = task_times(bench.sweep_of(project))
         if len(times) != COUNT:
             raise AssertionError(f"{len(times)} of {COUNT} tasks have an exit record")
