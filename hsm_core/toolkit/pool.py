@@ -89,7 +89,8 @@ class PoolSource:
         self._adopted: Dict[Attempt, Dict[str, Any]] = {}
         self._settled_at = float("-inf")
         self._strays: Set[Attempt] = set()
-        self._health = HealthReport(Health.HEALTHY)
+        self._blocked = ""
+        self._silent = ""
 
     # --- the contract
 
@@ -110,8 +111,14 @@ class PoolSource:
         )
 
     def health(self) -> HealthReport:
-        """What the runner last said of itself."""
-        return self._health
+        """What the runner last said of itself; one that has not answered since the last look is unhealthy."""
+        if self._runner is None:
+            self._silent = ""
+        elif self._runner.awaited:
+            self._silent = "its runner does not answer; was it stopped, or is the machine overloaded?"
+        else:
+            self._runner.ping()
+        return self._report()
 
     def submit(self, request: SubmitRequest) -> SubmitResult:
         """Put the tasks at the end of the runner's queue."""
@@ -137,13 +144,14 @@ class PoolSource:
         """Hand on what the runner reported, and look at adopted tasks when that is due."""
         observations: List[Observation] = []
         garbage: List[str] = []
-        before = self._health
+        before = self._report()
         runner = self._runner
         if runner is not None:
             for message in runner.take():
                 self._translate(message, observations, garbage)
             if runner.gone:
-                self._runner = None
+                self._dismiss(0.0)
+                self._blocked = self._silent = ""
         ended = {attempt for attempt, kind, _, _ in observations if kind is ObservationKind.ENDED}
         adopted = [
             attempt
@@ -157,9 +165,8 @@ class PoolSource:
             observations += self._settle(adopted)
         elif not adopted and self._adopted:
             self._reserve({})
-        return PollResult(
-            observations, complete=False, garbage=garbage, health=None if self._health == before else self._health
-        )
+        health = self._report()
+        return PollResult(observations, complete=False, garbage=garbage, health=None if health == before else health)
 
     def find(self, token: str, attempts: Sequence[Attempt]) -> Mapping[Attempt, Handle]:
         """Nobody can say what a runner read before it died; `poll` settles each attempt for certain."""
@@ -185,16 +192,16 @@ class PoolSource:
 
     def close(self) -> None:
         """Let the runner go: it finishes what runs, and starts nothing more."""
-        if self._runner is not None:
-            self._runner.dismiss(_FAREWELL_S)
-            self._runner = None
+        self._dismiss(_FAREWELL_S)
+        self._context = None
         self._host.close()
 
     # --- the runner
 
     @property
     def _opened(self) -> SourceContext:
-        assert self._context is not None, "open() comes first"
+        if self._context is None:
+            raise RuntimeError(f"{self._spec.id} is not open")
         return self._context
 
     @property
@@ -213,6 +220,7 @@ class PoolSource:
         """The runner, started if there is none."""
         if self._runner is None or self._runner.gone:
             context = self._opened
+            self._dismiss(0.0)
             self._put_script()
             self._gpus = self._find_gpus()
             channel = self._host.start(
@@ -237,6 +245,11 @@ class PoolSource:
             )
             self._reserve(self._adopted)
         return self._runner
+
+    def _dismiss(self, patience_s: float) -> None:
+        if self._runner is not None:
+            self._runner.dismiss(patience_s)
+            self._runner = None
 
     def _put_script(self) -> None:
         text = runner_source()
@@ -266,6 +279,8 @@ class PoolSource:
                 self._translate_event(kind, (index, attempt), detail, seen)
         elif "garbage" in message:
             garbage.append(str(message["garbage"]))
+        elif "pong" in message:
+            self._silent = ""
         elif "error" in message:
             self._opened.say(str(message["error"]))
 
@@ -278,9 +293,14 @@ class PoolSource:
         elif kind == "refused":
             seen.append(Observation(attempt, ObservationKind.REFUSED, None, str(detail)))
         elif kind == "blocked":
-            self._health = HealthReport(Health.DEGRADED, str(detail))
+            self._blocked = str(detail)
         elif kind == "unblocked":
-            self._health = HealthReport(Health.HEALTHY)
+            self._blocked = ""
+
+    def _report(self) -> HealthReport:
+        if self._silent:
+            return HealthReport(Health.UNHEALTHY, self._silent)
+        return HealthReport(Health.DEGRADED, self._blocked) if self._blocked else HealthReport(Health.HEALTHY)
 
     # --- adopted tasks
 

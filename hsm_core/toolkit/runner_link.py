@@ -12,6 +12,9 @@ from ..contract import Channel
 
 __all__ = ["RunnerLink"]
 
+_REAP_S = 5.0
+"""How long a runner may take to be gone once it has closed its output."""
+
 
 class RunnerLink:
     """The controller's end of one runner: sends operations, and gathers its messages in a thread."""
@@ -22,6 +25,8 @@ class RunnerLink:
         self._wake = wake
         self._messages: Deque[Mapping[str, Any]] = deque()
         self._gone = False
+        self.awaited = False
+        """It was asked whether it is well, and has not answered."""
         self._thread = threading.Thread(target=self._listen, name=f"runner-{id}", daemon=True)
         self._thread.start()
 
@@ -41,11 +46,16 @@ class RunnerLink:
             return False
         return True
 
+    def ping(self) -> None:
+        """Ask whether it is well."""
+        self.awaited = self.send({"op": "ping", "n": 1})
+
     def take(self) -> List[Mapping[str, Any]]:
         """What it has said since the last time."""
         taken: List[Mapping[str, Any]] = []
         while self._messages:
             taken.append(self._messages.popleft())
+            self.awaited = self.awaited and "pong" not in taken[-1]
         return taken
 
     def _listen(self) -> None:
@@ -64,6 +74,9 @@ class RunnerLink:
                 self._wake()
         self._gone = True
         self._wake()
+        # This thread outlives a link that was dismissed while tasks ran: it sees the runner off, and leaves nothing open.
+        self._channel.wait(_REAP_S)
+        self._channel.stdout.close()
 
     def dismiss(self, patience_s: float) -> None:
         """End its input, and wait a little for one that has nothing to do."""
