@@ -346,13 +346,14 @@ def test_setup_that_fails_refuses_every_task(serve: Serve) -> None:
 def test_gpus_are_given_out(serve: Serve) -> None:
     """Tasks get as many GPUs as they ask for, no two the same, and smaller ones pass one that must wait."""
     served = serve(slots=4, gpus=["a", "b", "c"])
-    gate = served.sweep / "gate"
-    os.mkfifo(str(gate))
-    hold = ["/bin/sh", "-c", 'echo "$CUDA_VISIBLE_DEVICES"; cat "$0"', str(gate)]
+    gates = [served.sweep / f"gate{number}" for number in range(3)]  # one each: a pipe's end is seen by who reads it
+    for gate in gates:
+        os.mkfifo(str(gate))
+    holds = [["/bin/sh", "-c", 'echo "$CUDA_VISIBLE_DEVICES"; cat "$0"', str(gate)] for gate in gates]
     served.run(
-        served.task(0, *hold, gpus=2),
-        served.task(1, *hold, gpus=3),
-        served.task(2, *hold, gpus=1),
+        served.task(0, *holds[0], gpus=2),
+        served.task(1, *holds[1], gpus=3),
+        served.task(2, *holds[2], gpus=1),
         served.task(3, "/bin/true"),
         served.task(4, "/bin/true", gpus=4),
     )
@@ -361,10 +362,11 @@ def test_gpus_are_given_out(serve: Serve) -> None:
     assert served.wait("started", 2)["gpus"] == ["c"]
     served.wait("ended", 3)
     assert not served.seen("started", 1)
-    gate.write_text("")  # both readers see its end
+    gates[2].write_text("")
+    gates[0].write_text("")
     assert served.wait("started", 1)["gpus"] == ["a", "b", "c"]
     assert served.seen("ended", 2)
-    gate.write_text("")
+    gates[1].write_text("")
     served.wait("ended", 1)
     assert (served.folder(1) / "stdout.log").read_text() == "a,b,c\n"
 
