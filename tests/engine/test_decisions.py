@@ -154,3 +154,14 @@ def test_numbers_that_are_none_do_no_harm(junk: Any) -> None:
     outcome = engine.state.outcomes.get(0)
     assert outcome is not None
     assert (outcome.state, outcome.exit, outcome.duration_s) == (TaskState.FAILED, None, 0.0)
+
+
+def test_refused_attempt_gives_its_number_back() -> None:
+    """What was certainly not taken is submitted again under the same number, whose folder only one can make."""
+    engine = engine_of(1, 1)
+    (submit,) = submits(engine.step(NOW)[1])
+    answer = TaskAnswer((0, 1), Acceptance.RETRY, None, "busy")
+    engine.answered("k:0", submit.token, submit.attempts, SubmitResult([answer]), NOW)
+    (again,) = submits(engine.step(NOW + 60.0)[1])
+    assert again.attempts == [(0, 1)]
+    assert again.token != submit.token
