@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Callable, List, Optional, TypeVar
+from typing import Any, Callable, List, Optional, Sequence, Tuple, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-from ..errors import HsmError, NotFoundError
+from ..errors import HsmError, NotFoundError, UsageError
 from ..store.layout import ProjectLayout, SweepLayout
 from ..store.sweeps import find_sweep, list_sweeps
 
-__all__ = ["echo_json", "here", "json_option", "sweep_argument", "the_sweep"]
+__all__ = ["echo_json", "here", "json_option", "sweep_and_task", "sweep_argument", "task_arguments", "the_sweep"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -63,6 +63,23 @@ def sweep_argument(required: bool = False) -> Callable[[_Command], _Command]:
     return click.argument(
         "sweep_id", metavar="ID" if required else "[ID]", required=required, shell_complete=_complete_sweep
     )
+
+
+def task_arguments(command: _Command) -> _Command:
+    """The arguments `[ID] TASK`, as `words` for `sweep_and_task`."""
+    return click.argument("words", metavar="[ID] TASK", nargs=-1, required=True, shell_complete=_complete_sweep)(
+        command
+    )
+
+
+def sweep_and_task(words: Sequence[str]) -> Tuple[SweepLayout, str]:
+    """The sweep, the latest where none is named, and what stands for the task.
+
+    :raises UsageError, NotFoundError: as `find_sweep`.
+    """
+    if len(words) > 2:
+        raise UsageError(f"one task at a time, not {len(words) - 1}", "write: hsm logs ID TASK")
+    return the_sweep(words[0] if len(words) == 2 else None), words[-1]
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

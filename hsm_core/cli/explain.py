@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 
 import click
 
 from ..report.reading import SweepReading, open_sweep
 from ..store.layout import task_id, task_index
-from .choose import echo_json, json_option, sweep_argument, the_sweep
+from .choose import echo_json, json_option, sweep_and_task, task_arguments
 
 __all__ = ["explain"]
 
 
 @click.command()
-@sweep_argument(required=True)
-@click.argument("task", metavar="TASK")
+@task_arguments
 @json_option
-def explain(sweep_id: str, task: str, as_json: bool) -> None:
-    """Tell the evidence behind a task's state, from the journal. TASK is task_007, or 7."""
-    reading = open_sweep(the_sweep(sweep_id))
+def explain(words: Tuple[str, ...], as_json: bool) -> None:
+    """Tell the evidence behind a task's state, from the journal. TASK is task_007, or 7; without an ID, of
+    the latest sweep.
+    """
+    layout, task = sweep_and_task(words)
+    reading = open_sweep(layout)
     answer = _examine(reading, task_index(task, reading.total))
     if as_json:
         echo_json(answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from ..report.reading import open_sweep
 from ..runner.runner import read_status
 from ..store.layout import SweepLayout, task_id, task_index
 from ..store.lease import holder
-from .choose import sweep_argument, the_sweep
+from .choose import sweep_and_task, task_arguments
 
 __all__ = ["logs"]
 
@@ -25,15 +26,14 @@ _FILES = ("stdout", "stderr")
 
 
 @click.command()
-@sweep_argument(required=True)
-@click.argument("task", metavar="TASK")
+@task_arguments
 @click.option("--follow", "-f", is_flag=True, help="Go on printing until the task has ended.")
 @click.option("--stdout", "streams", flag_value="stdout", help="Only its standard output.")
 @click.option("--stderr", "streams", flag_value="stderr", help="Only its standard error.")
 @click.option("--attempt", type=click.IntRange(1), help="An earlier attempt of a task that ran more than once.")
-def logs(sweep_id: str, task: str, follow: bool, streams: Optional[str], attempt: Optional[int]) -> None:
-    """Show what a task printed. TASK is task_007, or 7."""
-    layout = the_sweep(sweep_id)
+def logs(words: Tuple[str, ...], follow: bool, streams: Optional[str], attempt: Optional[int]) -> None:
+    """Show what a task printed. TASK is task_007, or 7; without an ID, of the latest sweep."""
+    layout, task = sweep_and_task(words)
     name = _task_name(layout, task)
     printer = _Printer(layout, name, _FILES if streams is None else (streams,), attempt)
     if not follow:
@@ -51,7 +51,7 @@ def logs(sweep_id: str, task: str, follow: bool, streams: Optional[str], attempt
 
 def _task_name(layout: SweepLayout, task: str) -> str:
     """The task's id. Its folder tells the number of digits without reading the sweep."""
-    if layout.task_dir(task).is_dir() and task.startswith("task_"):
+    if re.fullmatch("task_[0-9]+", task) and layout.task_dir(task).is_dir():
         return task
     total = open_sweep(layout).total
     return task_id(task_index(task, total), total)

@@ -32,7 +32,12 @@ def sweep_table(facts: Facts) -> Table:
     """One sweep: its state, how far it is, how long it took and will take."""
     counts = facts["counts"]
     rows = [("Status", state_text(facts["state"]))]
-    if facts["reason"] and facts["state"] in ("held", "interrupted", "cancelled", "paused"):
+    if facts["reason"] not in (None, "", "finished") and facts["state"] in (
+        "held",
+        "interrupted",
+        "cancelled",
+        "paused",
+    ):
         rows.append(("Reason", one_line(facts["reason"])))
     rows.append(("Progress", progress_text(facts)))
     others = [state for state in counts if state not in _ALWAYS and counts[state]]

@@ -33,6 +33,7 @@ from ..contract import (
 )
 from ..errors import HsmError, NoSourceError
 from ..plugins import Plugins
+from .checks import checked, checked_handles, checked_news, checked_result
 
 __all__ = ["Answered", "Collected", "Failed", "Found", "HealthSeen", "Message", "Opened", "Polled", "Said", "Worker"]
 
@@ -216,16 +217,19 @@ class Worker:
                 next_poll = now + capabilities.poll_interval_s
             if now >= next_health:
                 next_health = now + self._health_interval_s
-                self._guarded("health", 30.0, lambda: self._post(HealthSeen(self.id, self._source.health())))
+                self._guarded("health", 30.0, self._ask_health)
 
     def _open(self) -> bool:
         def open_source() -> None:
             self._source.open(self._context)
             if self._verify is not None:
                 self._verify_sync(self._verify)
-            self._post(Opened(self.id, self._source.capabilities()))
+            self._post(Opened(self.id, checked(self._source.capabilities(), Capabilities, "capabilities")))
 
         return self._guarded("open", 60.0, open_source)
+
+    def _ask_health(self) -> None:
+        self._post(HealthSeen(self.id, checked(self._source.health(), HealthReport, "health")))
 
     def _verify_sync(self, request: SyncRequest) -> None:
         """Hold the source's copy of the project against ours. :raises NoSourceError: they differ."""
@@ -263,7 +267,8 @@ class Worker:
         def submit() -> None:
             answers, tasks = self._make_tasks(attempts)
             if tasks:
-                answers += self._plugins.submit(self._source, SubmitRequest(token, tasks)).answers
+                result = self._plugins.submit(self._source, SubmitRequest(token, tasks))
+                answers += checked_result(result).answers
             for answer in answers:
                 if answer.acceptance is Acceptance.ACCEPTED:
                     self._handles[answer.attempt] = answer.handle or {}
@@ -284,7 +289,7 @@ class Worker:
 
     def _find(self, token: str, attempts: Sequence[Attempt]) -> None:
         def find() -> None:
-            handles = self._source.find(token, attempts)
+            handles = checked_handles(self._source.find(token, attempts))
             self._handles.update(handles)
             self._post(Found(self.id, attempts, handles))
             self.wake()
@@ -295,7 +300,7 @@ class Worker:
         self._poll_asked = False  # before the look, so that news which comes during it is not missed
 
         def poll() -> None:
-            result = self._plugins.poll(self._source, dict(self._handles))
+            result = checked_news(self._plugins.poll(self._source, dict(self._handles)))
             news = [self._completed(seen) for seen in result.observations]
             self._post(Polled(self.id, dataclasses.replace(result, observations=news)))
 
