@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
 
-from ..contract import Attempt, Source, SourceContext, Strategy, SyncRequest, TaskSpec
+from ..contract import Attempt, HealthReport, Source, SourceContext, Strategy, SyncRequest, TaskSpec
 from ..engine.engine import Cancel, Collect, Engine, Find, Finish, Instruction, Submit
 from ..engine.events import Event, make
 from ..engine.reduce import reduce
@@ -227,7 +227,7 @@ class Controller:
         if isinstance(message, Polled):
             events = engine.observe(message.source, message.result.observations, now)
             if message.result.health is not None:
-                events += engine.reported(message.source, message.result.health, now)
+                events += self._absorb_health(message.source, message.result.health, now)
             for line in message.result.garbage:
                 events.append(make("note", now, text=f"cannot make sense of: {line}", source=message.source))
         elif isinstance(message, Answered):
@@ -237,8 +237,15 @@ class Controller:
         elif isinstance(message, Collected):
             events = engine.collected(message.attempts, now)
         elif isinstance(message, HealthSeen):
-            return engine.reported(message.source, message.report, now)
+            return self._absorb_health(message.source, message.report, now)
         return events + engine.well(message.source, now, _CALLS[type(message)])
+
+    def _absorb_health(self, source: str, report: HealthReport, now: float) -> List[Event]:
+        """What a source says of itself, when it is new, is a person's business too: a full disk stops everything."""
+        events = self._engine.reported(source, report, now)
+        if events:
+            self._tell(f"{source}: {report.detail or report.health.value}")
+        return events
 
     def _absorb_failure(self, failure: Failed, now: float) -> List[Event]:
         engine = self._engine

@@ -74,7 +74,7 @@ class RunnerLink:
                 self._wake()
         self._gone = True
         self._wake()
-        # This thread outlives a link that was dismissed while tasks ran: it sees the runner off, and leaves nothing open.
+        # This thread outlives a link that was dismissed while tasks ran: it sees the runner off.
         self._channel.wait(_REAP_S)
         self._channel.stdout.close()
 
