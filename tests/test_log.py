@@ -17,8 +17,6 @@ log = Log("worker")
 log.debug("call", seconds=0.5)
 log.warning("a b", error="x")
 """
-    "from hsm_core.log import Log; log = Log('worker'); log.debug('call', seconds=0.5); log.warning('a b', error='x')"
-)
 
 
 def _lines(code: str = _SAY, **env: str) -> str:
