@@ -35,9 +35,11 @@ from .contract import (
 )
 from .errors import HsmError, NoSourceError, UsageError
 from .hookspecs import PROJECT, hookimpl
+from .log import Log
 
 __all__ = ["PluginInfo", "Plugins", "from_modules", "load"]
 
+_log = Log("plugins")
 _Record = TypeVar("_Record", SourceType, HostType, StrategyType)
 
 
@@ -99,6 +101,7 @@ class Plugins:
             # Anything may come out of somebody else's module; it must not reach a sweep that does not need it.
             info.error = _one_line(error)
             self._drop(info, module)
+            _log.warning("plugin is broken", plugin=info.name, exc_info=error)
 
     def _take(
         self, module: object, hook: str, type_: Type[_Record], registry: Dict[str, _Record], names: List[str]

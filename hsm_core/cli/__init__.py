@@ -9,7 +9,7 @@ from typing import Any, List, NoReturn, Optional
 import click
 
 from .. import __version__
-from ..errors import ExitCode, HsmError
+from ..errors import ExitCode, HsmError, NotFoundError
 
 __all__ = ["cli", "main"]
 
@@ -54,12 +54,13 @@ class _LazyGroup(click.Group):
             return ExitCode.OK
 
     def resolve_command(self, ctx: click.Context, args: List[str]):  # type: ignore[no-untyped-def]
+        typed = args[0]  # click may use up the list before it raises
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             from difflib import get_close_matches
 
-            near = get_close_matches(args[0], _COMMANDS, 1)
+            near = get_close_matches(typed, _COMMANDS, 1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise click.UsageError(error.message + hint, ctx) from None
 
@@ -77,10 +78,15 @@ def cli() -> None:
     """
 
 
+_HELP: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
+"""What click 8.2 raises where a command group was typed alone; earlier ones print the help by themselves."""
+
+
 def main() -> NoReturn:
     """Run the command line; every expected error is one line, with what to do about it, and an exit code."""
     try:
-        code = cli.main(standalone_mode=False)
+        _check_current_folder()
+        code = cli.main(prog_name="hsm", standalone_mode=False)
         sys.stdout.flush()
         sys.exit(code or ExitCode.OK)
     except HsmError as error:
@@ -92,12 +98,23 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         _say("interrupted", None)
         sys.exit(ExitCode.INTERRUPTED)
-    except click.ClickException as error:
+    except _HELP as error:
         error.show()
+        sys.exit(ExitCode.USAGE)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        _say(error.format_message(), f"see: {context.command_path if context else 'hsm'} --help")
         sys.exit(ExitCode.USAGE)
 
 
+def _check_current_folder() -> None:
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise NotFoundError("the current folder is not there any more", "go to one that is: cd ~") from error
+
+
 def _say(message: str, hint: Optional[str]) -> None:
-    print(f"hsm: {message}", file=sys.stderr)  # noqa: T201 - the one place where errors are printed
+    print(f"hsm: {' '.join(message.splitlines())}", file=sys.stderr)  # noqa: T201 - the one place where errors are printed
     if hint:
         print(f"  {hint}", file=sys.stderr)  # noqa: T201

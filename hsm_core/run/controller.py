@@ -14,6 +14,7 @@ from ..engine.engine import Cancel, Collect, Engine, Find, Finish, Instruction, 
 from ..engine.events import Event, make
 from ..engine.reduce import reduce
 from ..engine.state import IN_FLIGHT, SweepState
+from ..log import Log
 from ..plugins import Plugins
 from ..store import requests
 from ..store.journal import JournalFull, JournalWriter
@@ -33,6 +34,8 @@ from .worker import (
 )
 
 __all__ = ["Controller", "EventSink", "Offer"]
+
+_log = Log("controller")
 
 _TICK_S = 0.5
 """How long the loop sleeps at most: requests, deadlines and the lease are looked at then."""
@@ -320,6 +323,7 @@ class Controller:
                 if self._signals_waiting() > 1:
                     raise
                 time.sleep(_FULL_DISK_PAUSE_S)
+        _log.debug("journalled", events=len(events), position=list(self._journal.position))
         for sink in self._sinks:
             sink.take(events)
 

@@ -68,7 +68,8 @@ def prepare(config: LoadedConfig, sweep_path: Path, options: RunOptions, plugins
     specs: List[SourceSpec] = []
     strategy = options.strategy or compute.strategy
     if plugins is not None:
-        specs = resolve_sources(parse_sources(options.sources or DEFAULT_SOURCES), config, plugins)
+        asked = DEFAULT_SOURCES if options.sources is None else options.sources
+        specs = resolve_sources(parse_sources(asked), config, plugins)
         plugins.strategy(strategy)
     command = sweep.command or project.command
     settings = Settings(

@@ -24,7 +24,7 @@ BATCH = "hpc"
 """The word that stands for the batch source here, of whatever kind."""
 
 _FIELD = re.compile(r"(?:\[[^\[\]]*\]|[^:\[\]])+")
-_NAME = re.compile(r"[^\s\x00-\x1f\x7f/\\,]+")
+_NAME = re.compile(r"(?!-)[^\s\x00-\x1f\x7f/\\,]+")
 _FORM = "write KIND[:NAME][:SLOTS], as in: local:4,ssh:server1:8"
 
 

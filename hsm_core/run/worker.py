@@ -32,6 +32,7 @@ from ..contract import (
     TaskSpec,
 )
 from ..errors import HsmError, NoSourceError
+from ..log import Log
 from ..plugins import Plugins
 from .checks import checked, checked_handles, checked_news, checked_result
 
@@ -107,6 +108,7 @@ class Failed(NamedTuple):
 Message = Union[Opened, Answered, Found, Polled, Collected, HealthSeen, Said, Failed]
 
 _OVER = frozenset({ObservationKind.ENDED, ObservationKind.LOST, ObservationKind.WITHDRAWN, ObservationKind.REFUSED})
+_log = Log("worker")
 _POLL = object()
 _STOP = object()
 
@@ -249,7 +251,8 @@ class Worker:
         attempts: Sequence[Attempt] = (),
     ) -> bool:
         """Do it, with the clock running; whatever is raised is posted."""
-        self._call = (call, time.monotonic(), deadline_s)
+        began = time.monotonic()
+        self._call = (call, began, deadline_s)
         try:
             work()
             return True
@@ -262,6 +265,7 @@ class Worker:
             return False
         finally:
             self._call = None
+            _log.debug("call", source=self.id, call=call, seconds=round(time.monotonic() - began, 6))
 
     def _submit(self, token: str, attempts: Sequence[Attempt]) -> None:
         def submit() -> None:

@@ -10,6 +10,7 @@ from typing import Callable, Iterable, List, Optional
 from ...contract import TaskState
 from ...engine.events import Event
 from ...engine.state import SweepState
+from ...log import Log
 from .. import summary
 from ..files import write_atomic
 from ..journal import JournalWriter, Position, read
@@ -22,6 +23,8 @@ from .metadata import update_metadata
 from .narrator import Narrator
 
 __all__ = ["Views"]
+
+_log = Log("views")
 
 _LOGS_EVERY_S = 0.2
 _SUMMARY_EVERY_S = 1.0
@@ -92,7 +95,8 @@ class Views:
                 self._write_all()
             else:
                 self._write_due(now)
-        except OSError:
+        except OSError as error:
+            _log.warning("views cannot be written; made again later", error=str(error))
             self._summary_dirty = self._mapping_dirty = True
             self._logs_due = self._summary_due = self._tables_due = now + _TRY_AGAIN_S
             if self._mapping is not None:

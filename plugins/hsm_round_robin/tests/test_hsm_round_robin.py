@@ -4,47 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 
+import hsm_round_robin.plugin
 from hsm_round_robin.strategy import RoundRobin
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hsm_core.contract import SourceView
-
-views = st.lists(
-    st.builds(
-        SourceView,
-        id=st.integers(0, 9).map("test:{}".format),
-        free=st.integers(1, 5),
-        slots=st.integers(1, 8),
-        active=st.integers(0, 8),
-        mean_duration_s=st.none() | st.floats(0, 1e6),
-    ),
-    max_size=5,
-    unique_by=lambda view: view.id,
-)
-tasks = st.lists(st.integers(0, 10**12), max_size=30, unique=True)
+from hsm_core.testing.strategies import StrategyConformance
 
 
-@given(st.integers(), st.lists(st.tuples(tasks, views, st.integers(0, 40)), max_size=5))
-def test_contract(seed, calls):
-    """A call gives out all that there are tasks, limit and room for, and never more than any of the three."""
-    strategy = RoundRobin(seed)
-    for waiting, sources, limit in calls:
-        pairs = strategy.assign(waiting, sources, limit)
-        given_to = Counter(source for _, source in pairs)
-        assert [task for task, _ in pairs] == waiting[: len(pairs)]
-        assert len(pairs) == min(len(waiting), limit, sum(view.free for view in sources))
-        assert all(given_to[view.id] <= view.free for view in sources)
-        assert set(given_to) <= {view.id for view in sources}
+class TestRoundRobin(StrategyConformance):
+    """The contract of strategies."""
 
-
-def test_plugin_offers_it():
-    """The hook yields the strategy under its name."""
-    from hsm_round_robin.plugin import hsm_strategies
-
-    (offered,) = hsm_strategies()
-    assert (offered.name, offered.api) == ("round_robin", (1, 0))
-    assert offered.factory(0).assign([7], [SourceView("test:a", 1, 1, 0)], 1) == [(7, "test:a")]
+    plugin = hsm_round_robin.plugin
+    name = "round_robin"
 
 
 @given(st.integers(1, 6), st.lists(st.integers(1, 7), min_size=1, max_size=20))
