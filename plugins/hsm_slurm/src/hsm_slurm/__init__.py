@@ -1,0 +1,1 @@
+"""Run the tasks of an hsm sweep on a Slurm cluster."""
