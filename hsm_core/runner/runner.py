@@ -60,7 +60,7 @@ PASSING = frozenset(
 )
 OF_A_PROGRAM = frozenset([errno.ENOENT, errno.EACCES, errno.EPERM])  # what starting one may say of itself
 RECORD_KEYS = (
-    "state exit_code signal started_at duration_s max_rss_mb cpu_s host pid slot gpus oom_killed reason"
+    "state exit_code signal started_at duration_s max_rss_mb cpu_s host pid slot gpus oom_killed reason by"
 ).split()
 RESERVED = frozenset([b"status.yaml", b"stdout.log", b"stderr.log", b"results", b"attempts"])
 
@@ -539,6 +539,7 @@ class Task:
         "slot",
         "started_at",
         "timeout",
+        "why",
     )  # fmt: skip
 
     def __init__(self, wanted: "Mapping[str, Any]", tasks: bytes, order: int) -> None:
@@ -583,6 +584,7 @@ class Task:
         self.given: "List[str]" = []  # GPUs
         self.cores: "List[int]" = []
         self.outcome = ""  # the state it will end in because we ended it
+        self.why = ""  # and the reason
         self.leader: "Optional[Tuple[int, Any]]" = None  # wait status and resources of a leader whose group lingers
         self.started_at = self.began = 0.0
 
@@ -723,6 +725,8 @@ class Output:
 
 class Runner:
     """Takes tasks, runs as many at once as it has slots, and writes down what became of each."""
+
+    look_s = RETRY_S  # between two looks for requests, when there is nobody to send them
 
     def __init__(self, init: "Mapping[str, Any]", output: Output) -> None:
         self.output = output
@@ -1041,7 +1045,7 @@ class Runner:
 
     # -- ending
 
-    def end_trees(self, tasks: "Iterable[Task]", outcome: str, grace: float) -> None:
+    def end_trees(self, tasks: "Iterable[Task]", outcome: str, grace: float, why: str = "") -> None:
         """Ask the whole trees of tasks to end, and set the time when they are made to; never later than once set."""
         deadline = time.monotonic() + grace
         asked = []
@@ -1050,7 +1054,7 @@ class Runner:
                 self.deadlines[task.pid] = min(deadline, self.deadlines[task.pid])
             else:
                 self.deadlines[task.pid] = deadline
-                task.outcome = outcome
+                task.outcome, task.why = outcome, why or task.why
                 asked.append(task)
         self.signal_trees(asked, signal.SIGTERM)
 
@@ -1071,7 +1075,10 @@ class Runner:
         """End tasks whose time is up, kill those that were asked to end and did not, and let go of what has ended."""
         now = time.monotonic()
         due = [self.running[pid] for pid, deadline in self.deadlines.items() if deadline <= now]
-        self.end_trees([task for task in due if not task.outcome], "timeout", self.grace)
+        late = [task for task in due if not task.outcome]
+        for task in late:
+            task.why = "stopped at its limit of %g s" % (task.timeout or 0.0)
+        self.end_trees(late, "timeout", self.grace)
         kill = [task for task in due if self.deadlines[task.pid] <= now]
         over = [t for t in self.running.values() if t.leader and t not in kill and not group_lives(t.pid)]
         self.signal_trees(kill + over, signal.SIGKILL)
@@ -1137,8 +1144,8 @@ class Runner:
         if task.given:
             record["gpus"] = ",".join(task.given)
         record["oom_killed"] = killed == signal.SIGKILL and not task.outcome and self.killed_for_memory()
-        if task.outcome == "timeout":
-            record["reason"] = "stopped at its limit of %g s" % (task.timeout or 0.0)
+        if task.why:
+            record["reason"] = task.why
         self.places.take_back(task)
         self.record(task, record)
 
@@ -1195,7 +1202,7 @@ class Runner:
         if self.output.events:
             times.append(self.flushed_at + COALESCE_S)
         if not self.controlled:
-            times.append(self.requests_at + RETRY_S)
+            times.append(self.requests_at + self.look_s)
         return max(0.0, min(times) - now) if times else None
 
     def turn(self) -> None:
@@ -1204,7 +1211,7 @@ class Runner:
         self.reap()
         if self.deadlines:
             self.check_deadlines()
-        if not self.controlled and now >= self.requests_at + RETRY_S:
+        if not self.controlled and now >= self.requests_at + self.look_s:
             self.requests_at = now
             self.read_requests()
             if is_gone(self.sweep_dir):
@@ -1265,13 +1272,13 @@ def parse(line: bytes) -> "Dict[str, Any]":
     return value
 
 
-def catch_signals() -> int:
+def catch_signals(*more: int) -> int:
     """Turn signals into bytes, each its number, on a pipe whose reading end is returned."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer)
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, *more):
         signal.signal(number, lambda number, frame: None)
     return reader
 
@@ -1357,7 +1364,8 @@ def runner_in(about: "Mapping[str, Any]", pid: str, start: str) -> "Optional[Sta
 class Affairs:
     """The runners of a sweep, the living and the dead, as seen from this host."""
 
-    def __init__(self, sweep_dir: bytes, takeover: bool) -> None:
+    def __init__(self, sweep_dir: bytes, takeover: bool, gone: "Iterable[str]" = ()) -> None:
+        self.gone = frozenset(gone)
         self.tasks_dir = os.path.join(sweep_dir, b"tasks")
         self.runners_dir = os.path.join(sweep_dir, b".hsm", b"runners")
         self.takeover = takeover
@@ -1389,7 +1397,8 @@ class Affairs:
         relation = host_relation(runner["host_key"])
         if relation == "here":
             return "alive" if is_alive(runner["pid"], runner["start"]) else "dead"
-        return "gone" if relation == "elsewhere" and self.takeover else relation
+        vouched = self.takeover or runner["runner"] in self.gone
+        return "gone" if relation == "elsewhere" and vouched else relation
 
     def bury(self, runners: "Iterable[Status]", groups: "Mapping[int, Optional[str]]") -> None:
         """Kill whatever dead runners left behind, and see it gone.
@@ -1434,6 +1443,8 @@ class Affairs:
     def doubt(self, folder: bytes, attempt: int) -> str:
         """Why a claimed attempt without a status may yet be starting; empty when no runner can be doing that."""
         claimed = folder if attempt == 1 else os.path.join(folder, b"attempts", b"%d" % (attempt - 1))
+        if self.gone:
+            return ""  # these are attempts of jobs, and their scheduler says that they are over
         since = os.stat(claimed).st_mtime
         for runner in self.list_runners().values():
             # Both times are the file system's own, and a runner leaves word before its first claim.
@@ -1495,6 +1506,16 @@ class Affairs:
             return "unknown", "runner %s died, and %s" % (name, self.survivors[runner["runner"]])
         return "lost", "runner %s died before it could write a record" % name
 
+    def conclude(self, attempt: int, name: str, fate: "Mapping[str, Any]") -> "Status":
+        """Write the exit record of an attempt whose runner could not, and give it back. :raises OSError:"""
+        folder = os.path.join(self.tasks_dir, raw(name))
+        status = dict(attempt_status(folder, attempt), task_id=name, attempt=attempt)
+        status.update(fate)
+        for key in ("host_key", "runner_pid", "runner_start", "pid_start", "restart"):
+            status.pop(key, None)
+        write_atomically(os.path.join(folder, b"status.yaml"), status_text(status))
+        return record_of(status)
+
     def running(self, tasks: "Iterable[Tuple[int, int, str]]") -> "List[Tuple[Status, Status]]":
         """Status and runner of those attempts that say they run."""
         found = []
@@ -1551,7 +1572,8 @@ def is_clone(pid: int) -> bool:
     """Is it a runner's child between clone and exec?"""
     try:
         with open("/proc/%d/cmdline" % pid, "rb") as file:
-            return file.read().endswith(b"\0serve\0")
+            command = file.read()
+            return command.endswith(b"\0serve\0") or b"/job.py\0" in command
     except OSError:
         return False
 
@@ -1562,16 +1584,28 @@ def settle(request: "Mapping[str, Any]") -> "Any":
     :raises ValueError: when the request cannot be meant.
     """
     sweep_dir, tasks = read_request(request)
-    affairs = Affairs(sweep_dir, bool(request.get("takeover")))
+    affairs = Affairs(sweep_dir, bool(request.get("takeover")), request.get("gone") or ())
     affairs.bury_all(tasks)
+    fates = request.get("fates") or {}
     answers = []
     for index, attempt, name in tasks:
         try:
             verdict, detail = affairs.verdict(attempt, name, bool(request.get("withdraw")))
+            fate = fates.get("%d.%d" % (index, attempt))
+            if fate and (overrules(fate, verdict, detail)):
+                verdict, detail = "ended", affairs.conclude(attempt, name, fate)
         except OSError as error:
             verdict, detail = "unknown", say_error(error)
         answers.append([index, attempt, verdict, detail])
     return {"tasks": answers}
+
+
+def overrules(fate: "Mapping[str, Any]", verdict: str, detail: "Any") -> bool:
+    """Whether a scheduler's word on an attempt says more than what the attempt left."""
+    if verdict == "withdrawn":
+        return fate.get("state") == "cancelled"
+    # A runner that was told to end with its job cannot know why.
+    return verdict == "lost" or (verdict == "ended" and detail.get("state") == "preempted")
 
 
 def end(request: "Mapping[str, Any]") -> "Any":
@@ -1596,13 +1630,7 @@ def end(request: "Mapping[str, Any]") -> "Any":
                 asked.setdefault(runner, []).append((index, attempt))
                 verdict = "ending"
             elif verdict == "lost":
-                status = dict(
-                    attempt_status(folder, attempt), state="cancelled", task_id=name, attempt=attempt, reason=detail
-                )
-                for key in ("host_key", "runner_pid", "runner_start", "pid_start"):
-                    status.pop(key, None)
-                write_atomically(os.path.join(folder, b"status.yaml"), status_text(status))
-                verdict, detail = "ended", record_of(status)
+                verdict, detail = "ended", affairs.conclude(attempt, name, {"state": "cancelled", "reason": detail})
         except OSError as error:
             verdict, detail = "unknown", say_error(error)
         answers.append([index, attempt, verdict, detail])

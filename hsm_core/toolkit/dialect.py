@@ -160,12 +160,13 @@ class JobRequest:
     """One job to submit: a plain one, or an array whose elements are numbered from 0.
 
     :param name: names this submission and no other.
-    :param command: what to run, as argv; the number of the element and of the restart are appended by the script.
+    :param command: what to run, as argv; the script appends the element's index, the number of
+        restarts and the seconds since its start.
     :param size: elements; 1 makes a plain job.
     :param at_once: how many elements may run at once; None for as many as the scheduler likes.
     :param after: ids of jobs all of which must be over before this one may start.
     :param folder: where the job starts; it exists.
-    :param output: folder for what the job itself prints, `INDEX.log` for each element, `0.log` of a plain job; it exists.
+    :param output: existing folder for what the job prints: `INDEX.log` of an element, `0.log` of a plain job.
     :param cpus: for one element, as are memory and GPUs.
     :param warning_s: send USR1 to the script's process so many seconds before the walltime.
     :param exclude: nodes that it must not run on.
@@ -278,4 +279,4 @@ def script_text(dialect: Dialect, job: JobRequest) -> str:
     lines += [f"module load {shlex.quote(module)} || exit 1" for module in job.modules]
     lines += job.setup
     command = " ".join(shlex.quote(word) for word in job.command)
-    return "\n".join([*lines, f"exec {command} {index} {restart}", ""])
+    return "\n".join([*lines, f'exec {command} {index} {restart} "$SECONDS"', ""])

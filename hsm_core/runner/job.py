@@ -1,0 +1,389 @@
+# ruff: noqa: SIM105 -- contextlib is not worth its import here
+"""Runs a share of a job's tasks inside a scheduler's job, and says truly what became of them.
+
+Lies beside `runner.py` wherever tasks run, keeps its rules (standard library only, Python 3.6 and newer), and is all of
+it but for where the tasks come from and where the news goes: both are files of the job, because nobody listens.
+`job.py FILE ELEMENT RESTART SECONDS` runs one element's tasks; `job.py news` tells what jobs have left. See
+`docs/design/batch.md`.
+"""
+
+import json
+import os
+import select
+import signal
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+
+if TYPE_CHECKING or __package__:
+    from . import runner as base
+else:  # a module keeps its byte code, which a script does not: a thousand elements need not compile it each
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import runner as base
+
+__all__ = ["job_text", "news"]
+
+SPEC_PATIENCE_S = 60.0  # how long a file may take to be seen on another node
+OFFSET_WIDTH = 12  # digits of an offset in a job's file of tasks
+TERM_ECHO_S = 0.3  # a scheduler that ends a job tells every process of it, in any order, within this time
+WALLTIME_SLACK_S = 5.0  # a job that is told to end so shortly before its walltime is ended for that
+
+
+KINDS = {"started": b"s", "ended": b"e", "withdrawn": b"w", "refused": b"r"}
+
+
+class News(base.Output):
+    """Events as small files that one listing finds, each whole or not there: `INDEX.ATTEMPT.KIND`, JSON in it."""
+
+    def __init__(self, folder: bytes) -> None:
+        self.folder = folder
+        self.events: "List[List[Any]]" = []  # nothing waits to be sent
+        self.unwritten: "List[Tuple[bytes, Any]]" = []
+        self.open = True
+
+    def event(self, kind: str, key: "Tuple[int, int]", detail: "Any") -> None:
+        """Leave word of an attempt. What cannot be written now is tried again with the next."""
+        if kind in KINDS:
+            self.unwritten.append((b"%d.%d.%s" % (key[0], key[1], KINDS[kind]), detail))
+            self.flush()
+        else:
+            self.line({kind: detail})
+
+    def line(self, value: "Any") -> None:
+        """Anything else goes to the job's own output, for a person."""
+        sys.stdout.write("hsm: %s\n" % json.dumps(value))
+        sys.stdout.flush()
+
+    def flush(self) -> None:
+        """Write what waits, as far as that is possible; the task's own record is the truth in any case."""
+        while self.unwritten:
+            name, detail = self.unwritten[0]
+            hidden = os.path.join(self.folder, b"." + name)
+            try:
+                base.write_file(hidden, json.dumps(detail).encode("ascii"))
+                os.rename(hidden, os.path.join(self.folder, name))
+            except OSError:
+                return
+            self.unwritten.pop(0)
+
+
+class JobRunner(base.Runner):
+    """Runs its share of a job's tasks inside the job, and leaves before the job has to.
+
+    :param job: the head of the job's file: `init`, `walltime_s`, `requeue`.
+    :param restart: how often the scheduler has started this job again.
+    :param elapsed: seconds since the job's start.
+    """
+
+    look_s = 10.0  # whoever leaves a request nudges us, if the scheduler can do that
+
+    def __init__(self, job: "Mapping[str, Any]", folder: bytes, number: int, restart: int, elapsed: float) -> None:
+        self.began = time.monotonic() - elapsed
+        self.walltime: "Optional[float]" = job.get("walltime_s")
+        self.requeue = bool(job.get("requeue"))
+        self.warned = False
+        self.told_to_end: "Callable[[float], bool]" = lambda wait: False
+        self.longest = 0.0
+        self.seen: "Set[bytes]" = set()
+        init = dict(job["init"], runner="%s.%d" % (job["name"], number))
+        gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        self.gpus_given = bool(gpus)
+        init["gpus"] = gpus.split(",") if gpus else []
+        base.Runner.__init__(self, init, News(os.path.join(folder, b"news")))
+        self.requests = os.path.join(folder, b"requests")
+        self.controlled = False  # by requests only
+        self.restart = restart
+        self.identity_text += base.status_text({"restart": restart})
+
+    def announce(self, init: "Mapping[str, Any]") -> None:
+        """The scheduler knows where we are: say it to the job's own output only."""
+        self.output.line({"runner": self.id, "pid": os.getpid(), "host": self.host, "python": sys.version.split()[0]})
+
+    def close(self) -> None:
+        """Nothing was left anywhere."""
+
+    def enqueue(self, wanted: "Mapping[str, Any]") -> None:
+        """A scheduler that does not name the GPUs of a job has seen to them in another way."""
+        base.Runner.enqueue(self, wanted if self.gpus_given else dict(wanted, gpus=0))
+
+    def read_requests(self) -> None:
+        """The requests of a job are for all of its elements: each is read once here, and stays."""
+        self.output.flush()
+        try:
+            names = sorted(set(os.listdir(self.requests)) - self.seen)
+        except OSError:
+            return
+        for name in names:
+            try:
+                with open(os.path.join(self.requests, name), "rb") as file:
+                    line = base.parse(file.read())
+                if line.get("op") == "cancel":
+                    self.operate(line)
+            except (OSError, ValueError):
+                continue  # not whole yet
+            self.seen.add(name)
+
+    # -- the job's time
+
+    def left(self) -> float:
+        """Seconds until the scheduler ends the job."""
+        return float("inf") if self.walltime is None else self.began + self.walltime - time.monotonic()
+
+    def start_tasks(self) -> None:
+        """Fill the free slots, unless what starts now could not end in time."""
+        if self.queue and self.longest and self.left() < self.longest * 1.2 + WALLTIME_SLACK_S:
+            self.give_back("the rest of its job's walltime was too short")
+        base.Runner.start_tasks(self)
+
+    def give_back(self, reason: str) -> None:
+        """Claim what waits, so that it certainly never starts, and say so."""
+        for task in self.queue.clear():
+            try:
+                task.claimed = task.claimed or base.claim(task.folder, task.attempt)
+            except OSError:
+                continue  # the scheduler will say that the job is over, and then it is settled
+            if task.claimed:
+                self.withdraw(task, reason)
+
+    def start(self, task: base.Task) -> bool:
+        """As ever; but a job that the scheduler started again finds attempts which its former self had claimed."""
+        if base.Runner.start(self, task):
+            return True
+        status = base.attempt_status(task.folder, task.attempt) if self.restart else {}
+        former = base.runner_in(status, "runner_pid", "runner_start")
+        if status.get("state") == "running" and former and former["runner"] == self.id:
+            over = base.host_relation(former["host_key"]) != "here" or not base.is_alive(former["pid"], former["start"])
+            if over and int(status.get("restart", self.restart)) < self.restart:
+                record: "base.Status" = {key: status[key] for key in ("started_at", "host", "slot") if key in status}
+                record.update(state="preempted", reason="the scheduler started its job again")
+                self.record(task, record)
+        return False
+
+    def finish(self, task: base.Task, status: int, used: "Any") -> None:
+        """A program that TERM ended may have got it from the scheduler, whose word for us is on its way."""
+        by_term = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGTERM
+        if not task.outcome and ((self.warned and status != 0) or (by_term and self.told_to_end(TERM_ECHO_S))):
+            task.outcome, task.why = self.verdict_of_end()
+        self.longest = max(self.longest, time.monotonic() - task.began)
+        base.Runner.finish(self, task, status, used)
+
+    def verdict_of_end(self) -> "Tuple[str, str]":
+        """What a task is that ended because its job did: who ended the job is for the scheduler to say."""
+        if self.warned or self.left() <= WALLTIME_SLACK_S:
+            why = "its job reached its walltime of %g s" % (self.walltime or 0.0)
+            return ("preempted" if self.requeue else "timeout"), why
+        return "preempted", "its job was told to end"
+
+    def terminate(self) -> None:
+        """The scheduler ends the job: end what runs, start nothing more."""
+        outcome, why = self.verdict_of_end()
+        grace = 0.0 if self.stopping else self.grace
+        self.leaving = self.stopping = True
+        # Before anything is reaped: the programs were told to end as we were, and may have been quicker.
+        self.end_trees(list(self.running.values()), outcome, grace, why)
+        self.give_back(why)
+
+    def warn(self) -> None:
+        """The walltime is near: pass it on to those programs that listen, for it would end the others."""
+        self.warned = True
+        self.reap()
+        self.give_back("the rest of its job's walltime was too short")
+        for process in base.processes():
+            task = self.running.get(process.group)
+            if task is not None and catches(process.pid, signal.SIGUSR1):
+                base.signal_process(process.pid, signal.SIGUSR1)
+
+    def done(self) -> bool:
+        """Nothing is left to do."""
+        return not self.queue and not self.running and not self.unrecorded
+
+
+def catches(pid: int, number: int) -> bool:
+    """Has a process a handler for the signal? Unknown is no."""
+    try:
+        with open("/proc/%d/status" % pid) as file:
+            for line in file:
+                if line.startswith("SigCgt:"):
+                    return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    except (OSError, ValueError):
+        pass
+    return False
+
+
+def job_text(head: "Mapping[str, Any]", shares: "Sequence[Any]") -> bytes:
+    """A job's file: its head, where each element's tasks are, and the tasks, a line each: none has to read them all."""
+    first = json.dumps(head).encode("ascii") + b"\n"
+    lines = [json.dumps(share).encode("ascii") + b"\n" for share in shares]
+    position = len(first) + len(lines) * (OFFSET_WIDTH + 1)
+    offsets = []
+    for line in lines:
+        offsets.append(b"%*d\n" % (OFFSET_WIDTH, position))
+        position += len(line)
+    return b"".join([first, *offsets, *lines])
+
+
+def read_job(path: bytes, number: int) -> "Tuple[Dict[str, Any], List[Any]]":
+    """The head of a job's file and the tasks of one element.
+
+    :raises OSError: when it cannot be read. :raises ValueError: when it is not whole.
+    """
+    with open(path, "rb") as file:
+        head = base.parse(file.readline())
+        file.seek(file.tell() + number * (OFFSET_WIDTH + 1))
+        file.seek(int(file.read(OFFSET_WIDTH)))
+        tasks = json.loads(file.readline().decode("utf-8"))
+    if not isinstance(tasks, list):
+        raise ValueError("element %d is not a list of tasks" % number)
+    return head, tasks
+
+
+def wait_for_job(path: bytes, number: int) -> "Tuple[Dict[str, Any], List[Any]]":
+    """As `read_job`, with patience: what the login node wrote may be seen here later. :raises OSError, ValueError:"""
+    deadline = time.monotonic() + SPEC_PATIENCE_S
+    while True:
+        try:
+            return read_job(path, number)
+        except (OSError, ValueError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(base.RETRY_S)
+            try:
+                os.listdir(os.path.dirname(path))  # a listing makes a network file system look again
+            except OSError:
+                pass
+
+
+def job(arguments: "List[str]") -> int:
+    """Run an element's tasks; the exit code says nothing of them.
+
+    :param arguments: the job's file, the number of the element, of the restart, and the seconds since the job's start.
+    """
+    try:
+        os.setsid()
+    except OSError:
+        pass  # leader already
+    wake = base.catch_signals(signal.SIGUSR2)
+    path, number = base.raw(arguments[0]), int(arguments[1])
+    try:
+        head, tasks = wait_for_job(path, number)
+        runner = JobRunner(head, os.path.dirname(path), number, int(arguments[2]), float(arguments[3]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        sys.stderr.write("hsm: cannot run this job: %s: %s\n" % (base.shown(path), error))
+        return 2
+    for wanted in tasks:
+        runner.enqueue(wanted)
+    runner.read_requests()
+    poll = select.poll()
+    poll.register(wake, select.POLLIN)
+
+    def hear(wait: "Optional[float]") -> bool:
+        """Wait for signals and heed them; was one of them the end?"""
+        ended = False
+        for _ in poll.poll(None if wait is None else wait * 1000.0 + 0.5):
+            for number in os.read(wake, 65536):
+                if number in (signal.SIGTERM, signal.SIGINT):
+                    ended = True
+                    runner.terminate()
+                elif number == signal.SIGUSR1:
+                    runner.warn()
+                elif number == signal.SIGUSR2:
+                    runner.read_requests()
+        return ended
+
+    def told_to_end(wait: float) -> bool:
+        """Was the end, or is it within this time, among the signals?"""
+        deadline = time.monotonic() + wait
+        while not runner.stopping and time.monotonic() < deadline:
+            hear(deadline - time.monotonic())
+        return runner.stopping
+
+    runner.told_to_end = told_to_end
+    while True:
+        runner.turn()
+        if runner.done():
+            runner.output.flush()
+            return 0
+        hear(runner.wait_s(time.monotonic()))
+
+
+def news(request: "Mapping[str, Any]") -> "Any":
+    """What jobs have left beside their files since it was last taken away, and what the tasks' own folders say.
+
+    Answers with `[file, index, attempt, kind, detail]` in `news`; kinds are `s` (started), `e` (ended), `w` (withdrawn)
+    and `r` (refused). The file is empty for what was read in a task's folder.
+
+    :param request: `sweep_dir`; `jobs`: folders of jobs; `taken`: files that were read, as the last answer named them,
+        to delete; `look`: attempts `[index, attempt, task id]` whose own folders are to be looked at; `withdraw`: those
+        which shall never start if they have not.
+    :raises ValueError: when the request cannot be meant.
+    """
+    for path in request.get("taken") or ():
+        try:
+            os.unlink(base.raw(path))
+        except OSError:
+            pass
+    found = []
+    for folder in request.get("jobs") or ():
+        found += left_by_job(os.path.join(base.raw(folder), b"news"))
+    sweep_dir, looks = base.read_request(dict(request, tasks=request.get("look") or ()))
+    _, withdrawals = base.read_request(dict(request, tasks=request.get("withdraw") or ()))
+    affairs = base.Affairs(sweep_dir, False)
+    for _, attempt, name in withdrawals:
+        try:
+            if not base.is_claimed(os.path.join(affairs.tasks_dir, base.raw(name)), attempt):
+                affairs.verdict(attempt, name, True)
+        except OSError:
+            continue
+    for index, attempt, name in looks + withdrawals:
+        try:
+            status = base.attempt_status(os.path.join(affairs.tasks_dir, base.raw(name)), attempt)
+        except OSError:
+            continue
+        if status.get("state") == "running":
+            facts: "base.Status" = {key: status[key] for key in ("pid", "slot", "host") if key in status}
+            facts["at"] = status.get("started_at")
+            found.append(["", index, attempt, "s", facts])
+        elif status.get("state") == "withdrawn":
+            found.append(["", index, attempt, "w", status.get("reason")])
+        elif status:
+            found.append(["", index, attempt, "e", base.record_of(status)])
+    return {"news": found}
+
+
+def left_by_job(place: bytes) -> "List[List[Any]]":
+    """The news in one job's folder of news."""
+    found = []
+    try:
+        names = sorted(os.listdir(place), reverse=True)  # `started` before `ended`
+    except OSError:
+        return []
+    for name in names:
+        index, _, rest = name.partition(b".")
+        attempt, _, kind = rest.partition(b".")
+        if not index or kind not in KINDS.values():
+            continue  # not whole yet, or not ours
+        path = os.path.join(place, name)
+        try:
+            with open(path, "rb") as file:
+                detail = json.loads(file.read().decode("utf-8"))
+            found.append([os.fsdecode(path), int(index), int(attempt), kind.decode(), detail])
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def main(argv: "List[str]") -> int:
+    """The command line: what a job needs to know, or the word `news`."""
+    if argv[1:] == ["news"]:
+        return base.answer(news)
+    if len(argv) == 5:
+        return job(argv[1:])
+    sys.stderr.write("usage: python3 job.py FILE ELEMENT RESTART SECONDS, or: job.py news\n")
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
