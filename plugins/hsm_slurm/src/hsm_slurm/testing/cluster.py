@@ -64,8 +64,8 @@ SchedulerParameters=batch_sched_delay=0
 KillWait=2
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
-NodeName=DEFAULT NodeHostname={node} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=8000 State=UNKNOWN
-NodeName=n[1-{nodes}] Port=[{first}-{last}]
+NodeName=DEFAULT CPUs={cpus} RealMemory=8000 State=UNKNOWN
+NodeName=n[1-{nodes}] NodeHostname={node} NodeAddr=127.0.0.1 Port=[{first}-{last}]
 PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 PartitionName=short Nodes=ALL Default=NO MaxTime=00:05:00 State=UP
 """
