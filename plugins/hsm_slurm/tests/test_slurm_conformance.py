@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-
 import pytest
 from hsm_slurm.plugin import hsm_source_types
-from hsm_slurm.testing.cluster import Cluster
 
 from hsm_core.contract import Source, SourceSpec
 from hsm_core.testing.conformance import Rig, SourceConformance

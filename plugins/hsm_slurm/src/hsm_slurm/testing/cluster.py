@@ -187,6 +187,10 @@ class Cluster:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
+    def kill_inside(self, pid: int, number: int) -> None:
+        """Send a signal to a process by the id that it has in the cluster."""
+        self._tell(f"kill -{number} {pid}")
+
     def stop(self, program: str) -> None:
         """Kill a daemon, and wait until it is gone."""
         self.signal(program, signal.SIGKILL)
