@@ -14,13 +14,23 @@ def test_offers_one_kind_of_batch_system():
     jsonschema.Draft7Validator.check_schema(offered.options_schema)
 
 
-@pytest.mark.parametrize("options", [{}, {"partition": "gpu,long", "account": "lab"}, {"constraint": "a&(b|c)"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"partition": "gpu,long", "account": "lab"},
+        {"constraint": "a&(b|c)"},
+        {"tasks_per_job": 10, "poll": 30, "modules": ["cuda/12"]},
+    ],
+)
 def test_good_options(options):
     """Options that the guide names are taken."""
     jsonschema.validate(options, OPTIONS_SCHEMA)
 
 
-@pytest.mark.parametrize("options", [{"partiton": "gpu"}, {"partition": ""}, {"account": "a\nb"}, {"qos": 1}])
+@pytest.mark.parametrize(
+    "options", [{"partiton": "gpu"}, {"partition": ""}, {"account": "a\nb"}, {"qos": 1}, {"setup": ["a\nb"]}]
+)
 def test_bad_options(options):
     """A misspelt option, or a value that could not be a directive, is refused before anything starts."""
     with pytest.raises(jsonschema.ValidationError):

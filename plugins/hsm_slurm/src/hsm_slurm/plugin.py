@@ -6,36 +6,25 @@ from typing import Any, List, Mapping
 
 from hsm_core.contract import DiscoverRequest, Source, SourceSpec, SourceType
 from hsm_core.hookspecs import hookimpl
+from hsm_core.toolkit.batch_options import batch_schema, one_line
 
 __all__ = ["OPTIONS_SCHEMA", "hsm_discover_sources", "hsm_source_types"]
 
-
-def _word(description: str) -> Mapping[str, Any]:
-    return {
-        "description": description,
-        "type": "string",
-        "minLength": 1,
-        "not": {"pattern": "[\\x00-\\x1f\\x7f]"},
-        "x-expects": "text on one line",
+OPTIONS_SCHEMA: Mapping[str, Any] = batch_schema(
+    {
+        "partition": one_line("Partition to submit to; several, with commas, if the cluster may choose."),
+        "account": one_line("Account that is charged."),
+        "qos": one_line("Quality of service."),
+        "constraint": one_line("Features that a node must have, in Slurm's notation."),
+        "reservation": one_line("Reservation to run in."),
     }
-
-
-OPTIONS_SCHEMA: Mapping[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        "partition": _word("Partition to submit to; several, with commas, if the cluster may choose."),
-        "account": _word("Account that is charged."),
-        "qos": _word("Quality of service."),
-        "constraint": _word("Features that a node must have, in Slurm's notation."),
-        "reservation": _word("Reservation to run in."),
-    },
-}
+)
 
 
 def _make(spec: SourceSpec) -> Source:
     # Imported when a sweep uses it: `hsm --help` needs none of it.
-    from hsm_core.toolkit import BatchSource, LocalHost
+    from hsm_core.toolkit import LocalHost
+    from hsm_core.toolkit.batch import BatchSource
 
     from .dialect import SlurmDialect
 
