@@ -224,7 +224,7 @@ class Dialect(Protocol):
     def queue(self, user: str, names: Sequence[str]) -> Sequence[str]:
         """The command that lists these jobs, also those that are over, as far as the queue remembers.
 
-        It may list all of the user's jobs: others are passed over.
+        It may list all of the user's jobs: others are passed over. Without names it must list all.
         """
 
     def read_queue(self, output: Output) -> Listing:

@@ -29,8 +29,8 @@ from ..contract import (
     SubmitRequest,
     SubmitResult,
     TaskAnswer,
-    TaskSpec,
 )
+from .payload import payload
 from .runner_link import RunnerLink
 
 __all__ = ["PoolSource"]
@@ -134,7 +134,7 @@ class PoolSource:
             for task in request.tasks
             if task.resources.gpus > gpus
         ]
-        if fitting and runner.send({"op": "run", "tasks": [_payload(task) for task in fitting]}):
+        if fitting and runner.send({"op": "run", "tasks": [payload(task) for task in fitting]}):
             handle = {"runner": runner.id}
             answers += [TaskAnswer((task.index, task.attempt), Acceptance.ACCEPTED, handle) for task in fitting]
         # What could not be sent stays without an answer: part of it may have got through.
@@ -355,22 +355,3 @@ def _reason(detail: Any) -> str:
     if isinstance(detail, dict):
         return str(detail.get("reason") or "")
     return "" if detail is None else str(detail)
-
-
-def _payload(task: TaskSpec) -> Dict[str, Any]:
-    """A task as the runner's protocol has it."""
-    payload: Dict[str, Any] = {
-        "i": task.index,
-        "a": task.attempt,
-        "id": task.task_id,
-        "argv": task.argv,
-        "env": task.env,
-        "files": task.files,
-    }
-    if task.timeout_s is not None:
-        payload["timeout"] = task.timeout_s
-    if task.resources.cpus is not None:
-        payload["cpus"] = task.resources.cpus
-    if task.resources.gpus:
-        payload["gpus"] = task.resources.gpus
-    return payload

@@ -1,0 +1,392 @@
+"""A batch scheduler as a source: everything but the scheduler's words, which a `Dialect` has.
+
+Tasks become job arrays whose elements run `job.py`, on the nodes. It claims each attempt, writes the exit record, and
+leaves news beside the job's files, so that nobody has to be asked how a task ended. See `docs/design/batch.md`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+
+from ..contract import (
+    Acceptance,
+    Attempt,
+    Capabilities,
+    Handle,
+    Health,
+    HealthReport,
+    Host,
+    PollResult,
+    SourceContext,
+    SourceSpec,
+    SubmitRequest,
+    SubmitResult,
+    TaskAnswer,
+    TaskResources,
+)
+from ..errors import ConfigError
+from ..runner.job import job_text
+from .batch_jobs import Job
+from .batch_plan import Draft, Live, Plan, PlannedJob, draft_jobs, find_lane, job_name
+from .batch_scheduler import Scheduler
+from .batch_site import Site
+from .batch_watch import Manners, Watch
+from .budget import CallBudget, budget_dir
+from .dialect import ENDED_STATES, Dialect, Elements, JobRequest, Limits, Submission, script_text
+from .local_host import LocalHost
+from .payload import payload
+
+__all__ = ["BatchSource"]
+
+_DEFAULT_SLOTS = 10_000
+"""As many as the scheduler will run: it has limits of its own."""
+_LOOKAHEAD = 10_000
+"""Tasks wait in the scheduler's queue, where they gather priority, and run on when every hsm is gone."""
+_CALLS_PER_MINUTE = 30
+_QUIET_S = 5.0
+"""So long after a submission without an answer the scheduler may not show yet what it has accepted."""
+_KILL_SLACK_S = 15.0
+"""A runner that was asked to end its tasks has so long beyond the grace, then the scheduler ends it."""
+
+
+class BatchSource:
+    """Tasks as jobs of a batch scheduler.
+
+    :param spec: options understood here: `tasks_per_job` (tasks that one element runs, one after another),
+        `tasks_at_once` (of those beside each other), `modules`, `setup`, `warning` (seconds before the walltime at
+        which programs that listen get USR1), `requeue`, `poll` (seconds between two queries at the least),
+        `lost_grace`, `calls_per_minute`, `python`, `grace`. The others are the dialect's.
+    :param defaults: resources of tasks that do not say theirs.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        dialect: Dialect,
+        spec: SourceSpec,
+        defaults: Optional[TaskResources] = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._host = host
+        self._dialect = dialect
+        self._spec = spec
+        self._defaults = defaults or TaskResources()
+        self._clock = clock
+        self._sleep = sleep
+        self._slots = _DEFAULT_SLOTS if spec.slots is None else spec.slots
+        self._opened: Optional[_Opened] = None
+        self._limits: Optional[Limits] = None
+
+    # --- the contract
+
+    def open(self, context: SourceContext) -> None:
+        """Get ready; nothing is asked of the scheduler yet."""
+        options = self._spec.options
+        budget = CallBudget(
+            budget_dir(self._dialect.name, os.environ), int(options.get("calls_per_minute", _CALLS_PER_MINUTE))
+        )
+        scheduler = Scheduler(self._host, self._dialect, budget, float(options.get("poll", 5.0)), self._clock)
+        site = Site(self._host, context, str(options.get("python", sys.executable)))
+        manners = Manners(float(options.get("lost_grace", 30.0)), bool(options.get("requeue", False)))
+        watch = Watch(site, scheduler, manners, self._clock)
+        self._opened = _Opened(context, scheduler, site, watch)
+
+    def capabilities(self) -> Capabilities:
+        """Slots as asked for; tasks wait in the scheduler's queue and outlive us."""
+        return Capabilities(
+            slots=self._slots,
+            lookahead=_LOOKAHEAD,
+            push=False,
+            poll_interval_s=1.0 if isinstance(self._host, LocalHost) else 5.0,
+            outlives_host=True,
+            interrupts=False,
+            shares_files=isinstance(self._host, LocalHost),
+        )
+
+    def health(self) -> HealthReport:
+        """Whether the scheduler answers."""
+        problem = self._now_open.scheduler.problem()
+        return HealthReport(Health.UNHEALTHY, problem) if problem else HealthReport(Health.HEALTHY)
+
+    def submit(self, request: SubmitRequest) -> SubmitResult:
+        """One job for each group of tasks that fits into one array; the plan is on disk before the first of them."""
+        here = self._now_open
+        if self._limits is None:
+            self._limits = here.scheduler.limits(self._spec.options)
+            if self._limits.problem:
+                here.context.say(self._limits.problem)
+            self._learn_live(request.token)
+        drafts, answers = self._within_room(
+            draft_jobs(request, self._defaults, self._limits.array_size, self._tasks_per_job)
+        )
+        if drafts:
+            planned = [
+                PlannedJob(
+                    [[(task.index, task.attempt) for task in share] for share in draft.shares],
+                    min(self._elements_at_once, len(draft.shares)),
+                )
+                for draft in drafts
+            ]
+            plan = Plan(request.token, self._spec.id, time.time(), tuple(planned))
+            here.site.prepare(plan)
+            answers += self._submit_all(plan, drafts)
+        return SubmitResult(answers)
+
+    def find(self, token: str, attempts: Sequence[Attempt]) -> Mapping[Attempt, Handle]:
+        """Look for a submission by its name: in the queue, in the accounts, in the tasks' own folders.
+
+        :raises OSError: when the scheduler's answer is not whole: nobody knows yet.
+        """
+        here = self._now_open
+        plan = here.site.plan(token)
+        if plan is None:
+            return {}
+        self._sleep(max(0.0, min(_QUIET_S, plan.since + _QUIET_S - time.time())))
+        places = plan.places()
+        names = plan.names()
+        ids = self._ask_for(names)
+        if len(ids) < len(names):
+            accounts = here.scheduler.accounting([name for name in names if name not in ids], plan.since - 3600.0)
+            if accounts.available and not accounts.complete:
+                raise OSError(accounts.problem or f"{self._dialect.name}: the accounts cannot be read")
+            ids.update((row.name, row.job) for row in accounts.jobs if row.name in names)
+        # Whatever has claimed its folder was accepted, whether or not the scheduler remembers it.
+        known = {item.attempt for item in here.site.news([], attempts) if item.kind in ("s", "e")}
+        found = [a for a in attempts if a in known or (a in places and job_name(token, places[a].job) in ids)]
+        handle = _handle(plan, {str(number): ids[name] for number, name in enumerate(names) if name in ids})
+        here.watch.add(plan, found, handle["jobs"], adopted=True)
+        return dict.fromkeys(found, handle)
+
+    def poll(self, handles: Mapping[Attempt, Handle]) -> PollResult:
+        """News from the jobs' files; now and then the scheduler's words."""
+        return self._now_open.watch.look(handles)
+
+    def cancel(self, handles: Mapping[Attempt, Handle], grace_s: float) -> None:
+        """What has not started is claimed, so that it never does; what runs is asked by way of its runner."""
+        here = self._now_open
+        watch = here.watch
+        watch.adopt(handles)
+        wanted = [attempt for attempt in handles if watch.place(attempt) is not None]
+        watch.expect_end(wanted)
+        watch.read_news(withdraw=wanted)
+        over = watch.over()
+        by_job: Dict[str, Tuple[Job, Set[int], List[Attempt]]] = {}
+        for attempt in wanted:
+            found = watch.place(attempt)
+            assert found is not None
+            job, element = found
+            _, elements, running = by_job.setdefault(job.name, (job, set(), []))
+            elements.add(element)
+            if attempt not in over:
+                running.append(attempt)
+        stamp = f"{time.time_ns()}-{os.getpid()}"
+        to_nudge: List[Elements] = []
+        to_end: List[Elements] = []
+        for job, elements, running in by_job.values():
+            if running:
+                here.site.request_end(job.plan.token, job.number, running, grace_s, stamp)
+            busy = {element for element in elements if not job.open[element] <= over}
+            whole = {element for element in busy if job.open[element] <= over.union(running)}
+            for element in whole:
+                job.kill_at[element] = self._clock() + grace_s + _KILL_SLACK_S
+            if job.id and busy:
+                to_nudge.append(job.elements(busy))
+            if job.id and elements - busy:
+                to_end.append(job.elements(elements - busy))
+        if to_end:
+            here.scheduler.cancel(to_end)
+        if to_nudge:
+            here.scheduler.nudge(to_nudge)
+        here.scheduler.hurry()
+
+    def collect(self, attempts: Mapping[Attempt, Handle], into: str) -> None:
+        """Nothing to do where files are shared."""
+
+    def host(self) -> Host:
+        """The machine on which the scheduler's commands run."""
+        return self._host
+
+    def close(self) -> None:
+        """Let go; jobs stay where they are."""
+        self._opened = None
+        self._host.close()
+
+    # --- submitting
+
+    @property
+    def _now_open(self) -> _Opened:
+        if self._opened is None:
+            raise RuntimeError(f"{self._spec.id} is not open")
+        return self._opened
+
+    @property
+    def _tasks_per_job(self) -> int:
+        return max(1, int(self._spec.options.get("tasks_per_job", 1)))
+
+    @property
+    def _tasks_at_once(self) -> int:
+        return max(1, int(self._spec.options.get("tasks_at_once", 1)))
+
+    @property
+    def _elements_at_once(self) -> int:
+        return max(1, self._slots // self._tasks_at_once)
+
+    def _within_room(self, drafts: Iterable[Draft]) -> Tuple[List[Draft], List[TaskAnswer]]:
+        """What the user may have in the queue now, other jobs counted, and answers for the rest, which waits."""
+        assert self._limits is not None
+        most = self._limits.queued
+        if most is None:
+            return list(drafts), []
+        room = max(0, most - (self._now_open.watch.query([]).queued or 0))
+        reason = f"{self._dialect.name} lets this user have {most} jobs in the queue; waiting for some to end"
+        fitting: List[Draft] = []
+        answers: List[TaskAnswer] = []
+        for resources, shares in drafts:
+            if shares[:room]:
+                fitting.append(Draft(resources, shares[:room]))
+            answers += _all(Draft(resources, shares[room:]), Acceptance.LIMIT, reason)
+            room = max(0, room - len(shares))
+        return fitting, answers
+
+    def _submit_all(self, plan: Plan, drafts: Sequence[Draft]) -> List[TaskAnswer]:
+        """Submit the jobs of a plan, one after another, until one of them has no certain answer."""
+        here = self._now_open
+        accepted: List[Attempt] = []
+        ids: Dict[str, str] = {}
+        answers: List[TaskAnswer] = []
+        stopped = ""
+        for number, draft in enumerate(drafts):
+            outcome = Submission(Acceptance.RETRY, reason=stopped) if stopped else self._submit_one(plan, number, draft)
+            if outcome.acceptance is Acceptance.ACCEPTED:
+                ids[str(number)] = outcome.job
+                members = [(task.index, task.attempt) for task in draft.tasks]
+                accepted += members
+                here.watch.add(plan, members, ids)
+                continue
+            if outcome.reason:
+                here.context.say(f"{job_name(plan.token, number)}: {outcome.acceptance.value}: {outcome.reason}")
+            if outcome.acceptance is not Acceptance.REJECTED:
+                stopped = stopped or outcome.reason or "the scheduler did not take the job before it"
+            answers += _all(draft, outcome.acceptance, outcome.reason)
+        handle = _handle(plan, ids)
+        return answers + [TaskAnswer(attempt, Acceptance.ACCEPTED, handle) for attempt in accepted]
+
+    def _submit_one(self, plan: Plan, number: int, draft: Draft) -> Submission:
+        """Write a job's files and submit it."""
+        here = self._now_open
+        planned = plan.jobs[number]
+        lane = find_lane(here.watch.live(), self._elements_at_once, len(planned.shares))
+        if lane is None:
+            return Submission(Acceptance.LIMIT, reason="too many jobs of this sweep wait for a slot")
+        at_once, after = lane
+        head = self._head(job_name(plan.token, number), draft.resources)
+        shares = [[payload(task) for task in share] for share in draft.shares]
+        command = here.site.put_job(plan.token, number, job_text(head, shares))
+        job = self.job_request(
+            job_name(plan.token, number),
+            draft.resources,
+            command,
+            here.site.log_dir(plan.token, number),
+            size=len(shares),
+            at_once=at_once if at_once < len(shares) else None,
+            after=after,
+        )
+        try:
+            text = script_text(self._dialect, job)
+        except ConfigError as error:
+            return Submission(Acceptance.REJECTED, reason=error.message)
+        return here.scheduler.submit(job, here.site.put_script(job.name, text))
+
+    def job_request(
+        self,
+        name: str,
+        resources: TaskResources,
+        command: Sequence[str],
+        output: str,
+        size: int = 1,
+        at_once: Optional[int] = None,
+        after: Tuple[str, ...] = (),
+    ) -> JobRequest:
+        """The job that is asked for, of an open source."""
+        here = self._now_open
+        options = self._spec.options
+        beside = self._tasks_at_once
+        cpus, memory = resources.cpus, resources.memory_mb
+        return JobRequest(
+            name=name,
+            command=tuple(command),
+            folder=here.context.project_dir,
+            output=output,
+            size=size,
+            at_once=at_once,
+            after=after,
+            cpus=beside if cpus is None and beside > 1 else cpus and cpus * beside,
+            memory_mb=memory and memory * beside,
+            gpus=resources.gpus * beside,
+            gpu_type=resources.gpu_type,
+            walltime_s=resources.walltime_s,
+            warning_s=options.get("warning"),
+            exclude=here.watch.bad_nodes(),
+            options=options,
+            native=resources.native,
+            modules=tuple(options.get("modules", ())),
+            setup=tuple(options.get("setup", ())),
+        )
+
+    def _head(self, name: str, resources: TaskResources) -> Dict[str, Any]:
+        """What every element of a job has to know."""
+        context = self._now_open.context
+        init = {
+            "sweep_id": context.sweep_id,
+            "source": self._spec.id,
+            "sweep_dir": context.sweep_dir,
+            "project_dir": context.project_dir,
+            "slots": self._tasks_at_once,
+            "env": dict(context.env),
+            "setup": list(context.setup),
+            "grace_s": float(self._spec.options.get("grace", context.grace_s)),
+        }
+        requeue = bool(self._spec.options.get("requeue", False))
+        return {"name": name, "walltime_s": resources.walltime_s, "requeue": requeue, "init": init}
+
+    def _learn_live(self, token: str) -> None:
+        """Jobs of earlier controllers, which may not have been handed to us yet, use slots too."""
+        here = self._now_open
+        sweep = token.rsplit("-", 2)[0] + "-"
+        listing = here.watch.query([])
+        for row in listing.jobs:
+            earlier, _, _ = row.name.rpartition(".")
+            if not row.name.startswith(sweep) or row.name in here.watch.jobs or row.state in ENDED_STATES:
+                continue
+            plan = here.site.plan(earlier)
+            if plan is not None and plan.source == self._spec.id and row.name in plan.names():
+                here.watch.reserve(row.name, Live(row.job, plan.jobs[plan.names().index(row.name)].at_once))
+
+    def _ask_for(self, names: Sequence[str]) -> Dict[str, str]:
+        """The ids of those of these jobs that the queue has. :raises OSError: when the answer is not whole."""
+        listing = self._now_open.scheduler.queue(names)
+        if not listing.complete:
+            raise OSError(listing.problem or f"{self._dialect.name}: the queue cannot be read")
+        return {row.name: row.job for row in listing.jobs if row.name in names}
+
+
+class _Opened(NamedTuple):
+    """What an open source has."""
+
+    context: SourceContext
+    scheduler: Scheduler
+    site: Site
+    watch: Watch
+
+
+def _handle(plan: Plan, ids: Mapping[str, str]) -> Dict[str, Any]:
+    """One handle for a whole submission: who has it finds the rest in the plan. Small, because it is journalled."""
+    return {"token": plan.token, "jobs": dict(ids)}
+
+
+def _all(draft: Draft, acceptance: Acceptance, reason: str) -> List[TaskAnswer]:
+    return [TaskAnswer((task.index, task.attempt), acceptance, reason=reason) for task in draft.tasks]

@@ -1,0 +1,148 @@
+"""What is known of one job: which of its attempts are open, and what the scheduler says of its elements. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set
+
+from ..contract import Attempt
+from .batch_plan import Plan, job_name
+from .dialect import ENDED_STATES, Elements, JobSeen, JobState
+
+__all__ = ["Job", "fate_of"]
+
+_SUBMISSION_LAG_S = 2.0
+"""A queue that was asked so soon after a submission need not show it."""
+
+
+@dataclass
+class Job:
+    """A job with attempts whose ends have not been reported.
+
+    :param appeared_at: when this process learnt of it, on the monotonic clock.
+    :param id: as the scheduler has it; empty while it is not known.
+    """
+
+    plan: Plan
+    number: int
+    appeared_at: float
+    id: str = ""
+    open: Dict[int, Set[Attempt]] = field(default_factory=dict)
+    """By element."""
+    rows: Dict[int, JobSeen] = field(default_factory=dict)
+    """The scheduler's last word on each element."""
+    gone: Dict[int, float] = field(default_factory=dict)
+    """Since when an element with open attempts is not in the queue any more, or is there as ended."""
+    kill_at: Dict[int, float] = field(default_factory=dict)
+    """When an element that was asked to end is taken out by the scheduler."""
+
+    @property
+    def name(self) -> str:
+        """As the scheduler knows it."""
+        return job_name(self.plan.token, self.number)
+
+    @property
+    def size(self) -> int:
+        """Elements."""
+        return len(self.plan.jobs[self.number].shares)
+
+    @property
+    def width(self) -> int:
+        """How many elements may yet run at once."""
+        return min(self.plan.jobs[self.number].at_once, len(self.open))
+
+    def put(self, element: int, attempt: Attempt) -> None:
+        """An attempt is open."""
+        self.open.setdefault(element, set()).add(attempt)
+
+    def drop(self, element: int, attempt: Attempt) -> None:
+        """An attempt is over."""
+        attempts = self.open.get(element, set())
+        attempts.discard(attempt)
+        if not attempts:
+            self.open.pop(element, None)
+            for known in (self.gone, self.kill_at):
+                known.pop(element, None)
+
+    def elements(self, wanted: Iterable[int]) -> Elements:
+        """Elements as commands name them."""
+        indices = sorted(wanted)
+        return Elements(self.id, () if self.size == 1 or len(indices) == self.size else indices)
+
+    def take_queue(self, rows: Sequence[JobSeen], complete: bool, asked_at: float) -> bool:
+        """Take in what the queue says; whether it says anything new."""
+        before = dict(self.rows)
+        found = self._by_element(rows)
+        self.rows.update(found)
+        for element in self.open:
+            row = found.get(element)
+            if row is not None and row.state not in ENDED_STATES:
+                self.gone.pop(element, None)
+            elif row is not None or (complete and asked_at >= self.appeared_at + _SUBMISSION_LAG_S):
+                self.gone.setdefault(element, asked_at)
+                if row is None and self.rows.get(element) is not None:
+                    self._forget_waiting(element)
+        return before != self.rows
+
+    def take_accounts(self, rows: Sequence[JobSeen]) -> None:
+        """Take in what the accounts say of elements that have left the queue."""
+        for element, row in self._by_element(rows).items():
+            if element in self.gone and row.state in ENDED_STATES:
+                self.rows[element] = row
+
+    def unexplained(self) -> bool:
+        """Some element has left the queue, and nothing says why."""
+        return any(self.end_of(element) is None for element in self.gone)
+
+    def end_of(self, element: int) -> Optional[JobSeen]:
+        """The scheduler's word on how an element ended, if it has said one."""
+        row = self.rows.get(element)
+        return row if row is not None and row.state in ENDED_STATES else None
+
+    def is_active(self, element: int) -> bool:
+        """The scheduler was last seen to have started it."""
+        row = self.rows.get(element)
+        return row is not None and row.state in (JobState.RUNNING, JobState.ENDING, JobState.UNKNOWN)
+
+    def _forget_waiting(self, element: int) -> None:
+        """It is not in the queue: what was said of it there is past, unless that was its end."""
+        if self.rows[element].state not in ENDED_STATES:
+            del self.rows[element]
+
+    def _by_element(self, rows: Sequence[JobSeen]) -> Dict[int, JobSeen]:
+        found: Dict[int, JobSeen] = {}
+        for row in rows:
+            elements: Sequence[int] = row.indices if self.size > 1 and row.indices else range(self.size)
+            if not self.id or row.state not in ENDED_STATES:
+                self.id = row.job
+            for element in elements:
+                known = found.get(element)
+                # Of a job that was started again both lives may be listed: the living one counts.
+                if known is None or known.state in ENDED_STATES:
+                    found[element] = row
+        return found
+
+
+def fate_of(row: Optional[JobSeen], requeue: bool, ours: bool) -> Optional[Mapping[str, Any]]:
+    """The exit record that a scheduler's word on a job stands for, where the task itself left none.
+
+    :param requeue: a task that was ended for its job's walltime is to go on in another job.
+    :param ours: we had asked for its end.
+    """
+    if row is None:
+        return None
+    words: List[str] = [row.word]
+    if row.reason and row.reason.lower() not in ("none", row.word.lower()):
+        words.append(row.reason)
+    if row.nodes:
+        words.append(f"on {row.nodes}")
+    reason = " ".join(words)
+    if row.state is JobState.TIMEOUT:
+        return {"state": "preempted" if requeue else "timeout", "reason": reason}
+    if row.state is JobState.OUT_OF_MEMORY:
+        return {"state": "failed", "oom_killed": True, "reason": reason}
+    if row.state is JobState.PREEMPTED:
+        return {"state": "preempted", "reason": reason}
+    if row.state is JobState.CANCELLED:
+        return {"state": "cancelled", "reason": reason, **({} if ours else {"by": row.word})}
+    return None

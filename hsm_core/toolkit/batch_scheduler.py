@@ -1,0 +1,151 @@
+"""The scheduler as `BatchSource` sees it: the one module that runs its commands, seldom, and never twice at once."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable, List, Mapping, Optional, Sequence
+
+from ..contract import Acceptance, Host
+from .budget import CallBudget
+from .dialect import Dialect, Elements, JobRequest, Limits, Listing, Output, Submission
+
+__all__ = ["Scheduler"]
+
+_QUERY_TIMEOUT_S = 40.0
+"""Slurm's own clients give up after 9 to 18 s; a slow answer is better than none."""
+_SUBMIT_TIMEOUT_S = 60.0
+_SLOWER = 1.5
+_FASTEST_S, _SLOWEST_S = 5.0, 60.0
+
+
+class Scheduler:
+    """Runs a scheduler's commands on a host, and has its dialect read what they print.
+
+    :param budget: shared with every other hsm of this user on this machine.
+    :param fastest_s: between two queries of the queue, while things change.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        dialect: Dialect,
+        budget: CallBudget,
+        fastest_s: float = _FASTEST_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._host = host
+        self._dialect = dialect
+        self._budget = budget
+        self._fastest_s = fastest_s
+        self._clock = clock
+        self._interval_s = fastest_s
+        self._next_query = float("-inf")
+        self._user = ""
+        self._prefix: Optional[List[str]] = None
+
+    # --- when
+
+    def due(self) -> bool:
+        """Whether it is time for a query, and the budget allows one, which is then counted."""
+        return self._clock() >= self._next_query and self._budget.take()
+
+    def asked(self, changed: bool) -> None:
+        """A round of queries is over: the next comes soon when things change, later and later when they do not."""
+        slowest = max(_SLOWEST_S, self._fastest_s)
+        self._interval_s = self._fastest_s if changed else min(slowest, self._interval_s * _SLOWER)
+        self._next_query = self._clock() + self._interval_s
+
+    def hurry(self) -> None:
+        """Something happened that the queue will show: do not wait longer than the shortest time."""
+        self._interval_s = self._fastest_s
+        self._next_query = min(self._next_query, self._clock() + self._fastest_s)
+
+    # --- what
+
+    def submit(self, job: JobRequest, script: str) -> Submission:
+        """Submit a script. What is not certain is INDETERMINATE."""
+        self._budget.take(urgent=True)
+        try:
+            output = self._run(self._dialect.submit(job, script), _SUBMIT_TIMEOUT_S, cwd=job.folder)
+        except FileNotFoundError as error:
+            return Submission(Acceptance.RETRY, reason=f"{error.filename or self._dialect.name}: command not found")
+        except TimeoutError as error:
+            return Submission(Acceptance.INDETERMINATE, reason=str(error))
+        except OSError as error:
+            return Submission(Acceptance.INDETERMINATE, reason=f"{type(error).__name__}: {error}")
+        return self._dialect.read_submission(output)
+
+    def queue(self, names: Sequence[str]) -> Listing:
+        """What the queue says of these jobs."""
+        return self._list(self._dialect.queue(self.user, names), self._dialect.read_queue)
+
+    def accounting(self, names: Sequence[str], since: float) -> Listing:
+        """What the accounts say of these jobs."""
+        command = self._dialect.accounting(self.user, names, since)
+        if command is None:
+            return Listing(available=False)
+        self._budget.take(urgent=True)
+        return self._list(command, self._dialect.read_accounting)
+
+    def cancel(self, targets: Sequence[Elements]) -> None:
+        """End these, or take them from the queue. :raises OSError: when the scheduler could not be told."""
+        self._tell(self._dialect.cancel(targets))
+
+    def nudge(self, targets: Sequence[Elements]) -> None:
+        """Wake the runners of these. :raises OSError: when the scheduler could not be told."""
+        self._tell(self._dialect.nudge(targets))
+
+    def limits(self, options: Mapping[str, Any]) -> Limits:
+        """What this user may have."""
+        outputs = []
+        for command in self._dialect.limits(self.user, options):
+            self._budget.take(urgent=True)
+            outputs.append(self._output(command))
+        return self._dialect.read_limits(outputs, self.user, options)
+
+    def problem(self) -> str:
+        """Empty when the scheduler answers, else one line for a person."""
+        self._budget.take(urgent=True)
+        return self._dialect.read_ping(self._output(self._dialect.ping()))
+
+    @property
+    def user(self) -> str:
+        """Who we are on the host. :raises OSError: when it does not say."""
+        if not self._user:
+            self._user = self._host.run(["id", "-un"], timeout_s=20.0).stdout.decode("utf-8", "replace").strip()
+        return self._user
+
+    # --- how
+
+    def _list(self, command: Sequence[str], read: Callable[[Output], Listing]) -> Listing:
+        return read(self._output(command))
+
+    def _tell(self, commands: Sequence[Sequence[str]]) -> None:
+        for command in commands:
+            self._budget.take(urgent=True)
+            output = self._run(command, _QUERY_TIMEOUT_S)
+            if output.returncode != 0:
+                words = (output.stderr or output.stdout).strip().splitlines() or ["no message"]
+                raise OSError(f"{command[0]} ended with {output.returncode}: {words[-1]}")
+
+    def _output(self, command: Sequence[str]) -> Output:
+        """What a query printed; one that could not be made is an output too, with a return code of its own."""
+        try:
+            return self._run(command, _QUERY_TIMEOUT_S)
+        except FileNotFoundError:
+            return Output(127, "", f"{command[0]}: command not found")
+        except OSError as error:
+            return Output(-1, "", str(error))
+
+    def _run(self, command: Sequence[str], timeout_s: float, cwd: Optional[str] = None) -> Output:
+        if self._prefix is None:
+            self._prefix = self._without_leaks()
+        done = self._host.run([*self._prefix, *command], cwd=cwd, timeout_s=timeout_s)
+        return Output(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+
+    def _without_leaks(self) -> List[str]:
+        """How to run a command without what an outer job left in the environment: when hsm itself runs in a job."""
+        shown = self._host.run(["env", "-0"], timeout_s=20.0).stdout.decode("utf-8", "surrogateescape")
+        names = [line.partition("=")[0] for line in shown.split("\0") if "=" in line]
+        leaks = [name for name in names if self._dialect.leaks(name)]
+        return ["env", *(word for name in leaks for word in ("-u", name))] if leaks else []

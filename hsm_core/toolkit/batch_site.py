@@ -1,0 +1,179 @@
+"""The sweep's files on a batch source's host: plans, jobs, news, and questions to the runner's code there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+
+from ..contract import Attempt, Host, SourceContext
+from .batch_plan import Plan
+from .local_host import LocalHost
+
+__all__ = ["News", "Site"]
+
+_TIMEOUT_S = 60.0
+
+
+class News(NamedTuple):
+    """Something that a job left word of, or that a task's own folder says.
+
+    :param kind: `s` started, `e` ended, `w` withdrawn, `r` refused.
+    :param detail: facts of the start, exit record, or reason.
+    """
+
+    attempt: Attempt
+    kind: str
+    detail: Any
+
+
+class Site:
+    """A sweep's folder on a host.
+
+    :param python: the interpreter there, which nodes have too.
+    """
+
+    def __init__(self, host: Host, context: SourceContext, python: str) -> None:
+        self._host = host
+        self._context = context
+        self._python = python
+        self._private = f"{context.sweep_dir}/.hsm"
+        self._taken: List[str] = []
+        self._plans: Dict[str, Plan] = {}
+        self._has_runner = False
+
+    # --- before a submission
+
+    def prepare(self, plan: Plan) -> None:
+        """Write down what is to be submitted, and make the folders that jobs need. :raises OSError: it cannot."""
+        if not self._has_runner:
+            for name in ("runner.py", "job.py"):
+                self._put_if_new(_source(name), f"{self._private}/{name}")
+            self._has_runner = True
+        folders = [
+            f"{self.job_dir(plan.token, number)}/{name}"
+            for number in range(len(plan.jobs))
+            for name in ("news", "requests", "log")
+        ]
+        made = self._host.run(["mkdir", "-p", "--", *folders], timeout_s=_TIMEOUT_S)
+        if made.returncode != 0:
+            raise OSError(f"cannot make folders for jobs: {made.stderr.decode('utf-8', 'replace').strip()}")
+        self._host.put(plan.to_json(), self._plan_path(plan.token))
+        self._plans[plan.token] = plan
+
+    def put_job(self, token: str, number: int, tasks: bytes) -> List[str]:
+        """Write a job's tasks; the command that runs them, but for the words that the job's script adds."""
+        path = f"{self.job_dir(token, number)}/tasks.jsonl"
+        self._host.put(tasks, path)
+        return [self._python, "-I", "-S", f"{self._private}/job.py", path]
+
+    def put_script(self, name: str, text: str) -> str:
+        """Write a job's script, where a person finds it; its path."""
+        path = f"{self._context.sweep_dir}/scripts/job_scripts/{name}.sh"
+        self._host.put(text.encode("utf-8"), path, mode=0o755)
+        return path
+
+    # --- after it
+
+    def plan(self, token: str) -> Optional[Plan]:
+        """What was to be submitted under a token; None: nothing ever was.
+
+        :raises OSError: when it cannot be read. :raises ValueError: when it makes no sense.
+        """
+        if token not in self._plans:
+            try:
+                self._plans[token] = Plan.from_json(self._host.read(self._plan_path(token)))
+            except FileNotFoundError:
+                return None
+        return self._plans[token]
+
+    def news(self, jobs: Sequence[str], look: Sequence[Attempt] = (), withdraw: Sequence[Attempt] = ()) -> List[News]:
+        """What these jobs left, and what the tasks' own folders say of some attempts.
+
+        What was returned before is taken away now: whoever asks again has dealt with it.
+
+        :param withdraw: attempts that shall never start, unless they have.
+        """
+        request = {
+            "sweep_dir": self._context.sweep_dir,
+            "jobs": list(jobs),
+            "taken": self._taken,
+            "look": self._named(look),
+            "withdraw": self._named(withdraw),
+        }
+        answer = self._ask("job.py", "news", request)
+        self._taken = [path for path, *_ in answer["news"] if path]
+        return [News((index, attempt), kind, detail) for _, index, attempt, kind, detail in answer["news"]]
+
+    def settle(
+        self, attempts: Sequence[Attempt], gone: Sequence[str], fates: Mapping[Attempt, Mapping[str, Any]]
+    ) -> Dict[Attempt, Any]:
+        """Verdicts, `(word, detail)`, on attempts of jobs that are over; what never started never will.
+
+        :param gone: runners that are no more, by the scheduler's word.
+        :param fates: records that are written for attempts which left none.
+        """
+        request = {
+            "sweep_dir": self._context.sweep_dir,
+            "tasks": self._named(attempts),
+            "withdraw": True,
+            "takeover": self._context.takeover,
+            "gone": list(gone),
+            "fates": {f"{index}.{attempt}": dict(fate) for (index, attempt), fate in fates.items()},
+        }
+        answer = self._ask("runner.py", "settle", request)
+        return {(index, attempt): (verdict, detail) for index, attempt, verdict, detail in answer["tasks"]}
+
+    def request_end(self, token: str, number: int, attempts: Sequence[Attempt], grace_s: float, name: str) -> None:
+        """Leave word for a job's runners that these are to end."""
+        line = {"op": "cancel", "tasks": list(attempts), "grace_s": grace_s}
+        self._host.put(json.dumps(line).encode("ascii"), f"{self.job_dir(token, number)}/requests/{name}.json")
+
+    def last_words(self, token: str, number: int, element: int) -> str:
+        """The last line that a job itself printed, empty if it said nothing."""
+        try:
+            text = self._host.read(f"{self.log_dir(token, number)}/{element}.log").decode("utf-8", "replace")
+        except OSError:
+            return ""
+        return (text.strip().splitlines() or [""])[-1]
+
+    def job_dir(self, token: str, number: int) -> str:
+        """A job's own folder."""
+        return f"{self._private}/jobs/{token}/{number}"
+
+    def log_dir(self, token: str, number: int) -> str:
+        """Where a job's own output goes."""
+        return f"{self.job_dir(token, number)}/log"
+
+    # --- how
+
+    def _plan_path(self, token: str) -> str:
+        return f"{self._private}/jobs/{token}/plan.json"
+
+    def _named(self, attempts: Sequence[Attempt]) -> List[Any]:
+        return [[index, attempt, self._context.task_name(index)] for index, attempt in attempts]
+
+    def _put_if_new(self, data: bytes, path: str) -> None:
+        try:
+            if self._host.read(path) == data:
+                return
+        except OSError:
+            pass  # not there yet; if it cannot be read for another reason, writing will say so
+        self._host.put(data, path, mode=0o755)
+
+    def _ask(self, script: str, mode: str, request: Mapping[str, Any]) -> Any:
+        """Ask the runner's code: in this process where the files are here. :raises OSError: when it fails."""
+        if isinstance(self._host, LocalHost):
+            from ..runner import job, runner
+
+            return (job.news if mode == "news" else runner.settle)(json.loads(json.dumps(request)))
+        argv = [self._python, "-I", "-S", f"{self._private}/{script}", mode]
+        done = self._host.run(argv, input=json.dumps(request).encode("ascii"), timeout_s=_TIMEOUT_S)
+        if done.returncode != 0:
+            words = (done.stderr or done.stdout).decode("utf-8", "replace").strip().splitlines() or ["no message"]
+            raise OSError(f"{script} {mode} ended with {done.returncode} on {self._host.name}: {words[-1]}")
+        return json.loads(done.stdout)
+
+
+def _source(name: str) -> bytes:
+    return (Path(__file__).parent.parent / "runner" / name).read_bytes()

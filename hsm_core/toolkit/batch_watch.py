@@ -1,0 +1,336 @@
+"""What becomes of jobs: their own news first, the scheduler's words for what the news leaves open."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+
+from ..contract import Attempt, Handle, Health, HealthReport, Observation, ObservationKind, PollResult
+from .batch_jobs import Job, fate_of
+from .batch_plan import Live, Place, Plan
+from .batch_scheduler import Scheduler
+from .batch_site import News, Site
+from .dialect import ENDED_STATES, JobSeen, JobState, Listing
+
+__all__ = ["Manners", "Watch"]
+
+_MAX_FRUITLESS = 2
+"""A task whose jobs ended so often before it was started is refused: something is wrong with the job, not the task."""
+_BAD_NODE = 2
+"""A node that failed so often is left out."""
+_ACCOUNTING_SLACK_S = 3600.0
+"""Clocks of two machines may differ."""
+
+
+class Manners(NamedTuple):
+    """How patient the watch is, and what it makes of ends.
+
+    :param lost_grace_s: how long files may take to be seen here after their job is over.
+    :param requeue: a task that its job's walltime ended goes on in another job.
+    """
+
+    lost_grace_s: float = 30.0
+    requeue: bool = False
+
+
+class Watch:
+    """All jobs with attempts whose ends have not been reported."""
+
+    def __init__(self, site: Site, scheduler: Scheduler, manners: Manners, clock: Callable[[], float]) -> None:
+        self._site = site
+        self._scheduler = scheduler
+        self._manners = manners
+        self._clock = clock
+        self.jobs: Dict[str, Job] = {}
+        self._where: Dict[Attempt, Tuple[Job, int]] = {}
+        self._to_look: Set[Attempt] = set()
+        self._started: Set[Attempt] = set()
+        self._told_to_end: Set[Attempt] = set()
+        self._preempted: Set[Attempt] = set()
+        self._said: Dict[Attempt, Tuple[ObservationKind, str]] = {}
+        self._extra: List[Observation] = []
+        self._reserved: Dict[str, Live] = {}
+        self._fruitless: Counter[int] = Counter()
+        self._failures: Counter[str] = Counter()
+        self._garbage: Set[str] = set()
+        self._health = HealthReport(Health.HEALTHY)
+        self._told_health = self._health
+
+    # --- which jobs there are
+
+    def add(self, plan: Plan, attempts: Iterable[Attempt], ids: Mapping[str, str], adopted: bool = False) -> None:
+        """Follow these attempts of a plan.
+
+        :param ids: of its jobs, by number, as far as they are known.
+        """
+        places = plan.places()
+        for attempt in attempts:
+            place = places.get(attempt)
+            if place is None or attempt in self._where:
+                continue
+            job = self._job(plan, place, ids)
+            job.put(place.element, attempt)
+            self._reserved.pop(job.name, None)
+            self._where[attempt] = (job, place.element)
+            if adopted:
+                self._to_look.add(attempt)
+        self._scheduler.hurry()
+
+    def _job(self, plan: Plan, place: Place, ids: Mapping[str, str]) -> Job:
+        job = Job(plan, place.job, self._clock(), str(ids.get(str(place.job), "")))
+        return self.jobs.setdefault(job.name, job)
+
+    def adopt(self, handles: Mapping[Attempt, Handle]) -> None:
+        """Follow these, too; the next look says which of them cannot be followed."""
+        strangers: Dict[str, Dict[Attempt, Handle]] = {}
+        for attempt, handle in handles.items():
+            if attempt not in self._where:
+                strangers.setdefault(str(handle.get("token", "")), {})[attempt] = handle
+        for token, group in strangers.items():
+            try:
+                plan = self._site.plan(token) if token else None
+                problem = "" if plan else f"nothing is known of a submission {token or 'without a token'}"
+            except (OSError, ValueError) as error:
+                plan, problem = None, f"the plan of submission {token} cannot be read: {error}"
+            if plan is not None:
+                ids = next(iter(group.values())).get("jobs")
+                self.add(plan, group, ids if isinstance(ids, Mapping) else {}, adopted=True)
+            for attempt in group:
+                if attempt not in self._where:
+                    said = problem or f"it is not in the plan of submission {token}"
+                    self._extra.append(Observation(attempt, ObservationKind.UNKNOWN, None, said))
+
+    def live(self) -> List[Live]:
+        """Jobs that take slots, oldest first."""
+        jobs = sorted(self.jobs.values(), key=lambda job: (job.plan.since, job.number))
+        earlier = [live for name, live in self._reserved.items() if name not in self.jobs]
+        return earlier + [Live(job.id, job.width) for job in jobs if job.id]
+
+    def reserve(self, name: str, live: Live) -> None:
+        """A job in the queue whose attempts have not been handed to us takes slots all the same, while it is there."""
+        self._reserved[name] = live
+
+    def bad_nodes(self) -> Tuple[str, ...]:
+        """Nodes that failed again and again."""
+        return tuple(sorted(node for node, failures in self._failures.items() if failures >= _BAD_NODE))
+
+    def expect_end(self, attempts: Iterable[Attempt]) -> None:
+        """These are being cancelled by us."""
+        self._told_to_end.update(attempts)
+
+    def place(self, attempt: Attempt) -> Optional[Tuple[Job, int]]:
+        """Where an attempt is, None if it is not followed."""
+        return self._where.get(attempt)
+
+    def has_started(self, attempt: Attempt) -> bool:
+        """Its program was seen to start."""
+        return attempt in self._started
+
+    # --- a look
+
+    def look(self, handles: Mapping[Attempt, Handle]) -> PollResult:
+        """What is new."""
+        for attempt in [attempt for attempt in self._where if attempt not in handles]:
+            self._close(attempt)
+        self.adopt(handles)
+        seen, self._extra = self._extra, []
+        garbage: List[str] = []
+        seen += self._read_news()
+        if self.jobs and self._scheduler.due():
+            seen += self._ask_scheduler(garbage)
+        seen += self._settle_gone()
+        for attempt, kind, _, _ in seen:
+            if kind in _OVER:
+                self._close(attempt)
+        health = None if self._health == self._told_health else self._health
+        self._told_health = self._health
+        return PollResult(seen, complete=False, garbage=garbage, health=health)
+
+    def read_news(self, withdraw: Sequence[Attempt] = ()) -> None:
+        """Take in the news now, to be told by the next look.
+
+        :param withdraw: attempts that shall never start, unless they have.
+        """
+        self._extra += self._read_news(withdraw)
+
+    def over(self) -> Set[Attempt]:
+        """Attempts whose ends are known, and will be told by the next look."""
+        return {seen.attempt for seen in self._extra if seen.kind in _OVER}
+
+    def _read_news(self, withdraw: Sequence[Attempt] = ()) -> List[Observation]:
+        if not self._where:
+            return []
+        folders = [self._site.job_dir(job.plan.token, job.number) for job in self.jobs.values()]
+        look, self._to_look = sorted(self._to_look), set()
+        seen: List[Observation] = []
+        for item in self._site.news(folders, look, withdraw):
+            if item.attempt in self._where:
+                seen += self._translate(item)
+        return seen
+
+    def _translate(self, news: News) -> Iterator[Observation]:
+        attempt, kind, detail = news
+        record = detail if isinstance(detail, dict) else None
+        reason = str((record or {}).get("reason") or "") if record else str(detail or "")
+        if kind == "s" and attempt not in self._started:
+            self._started.add(attempt)
+            self._fruitless.pop(attempt[0], None)
+            yield Observation(attempt, ObservationKind.STARTED, record)
+        elif kind == "e" and record is not None and record.get("state") == "preempted":
+            self._preempted.add(attempt)  # why its job was told to end, the scheduler will say
+            self._scheduler.hurry()
+        elif kind == "e" and record is not None:
+            yield Observation(attempt, ObservationKind.ENDED, record, reason)
+        elif kind == "w":
+            yield Observation(attempt, ObservationKind.WITHDRAWN, None, reason)
+        elif kind == "r" and detail == "claimed":
+            self._to_look.add(attempt)  # somebody has it, or had it: its folder says what became of it
+        elif kind == "r":
+            yield Observation(attempt, ObservationKind.REFUSED, None, reason)
+
+    # --- the scheduler's words
+
+    def _ask_scheduler(self, garbage: List[str]) -> List[Observation]:
+        """One query of the queue for all jobs, and one of the accounts for those that left it without a word."""
+        asked_at = self._clock()
+        listing = self.query([*self.jobs, *self._reserved])
+        changed = False
+        rows: Dict[str, List[JobSeen]] = {}
+        for row in listing.jobs:
+            rows.setdefault(row.name, []).append(row)
+        for job in self.jobs.values():
+            changed |= job.take_queue(rows.get(job.name, ()), listing.complete, asked_at)
+        unexplained = [job for job in self.jobs.values() if job.unexplained()]
+        garbage += self._new_garbage(listing)
+        if unexplained:
+            since = min(job.plan.since for job in unexplained) - _ACCOUNTING_SLACK_S
+            accounts = self._scheduler.accounting([job.name for job in unexplained], since)
+            garbage += self._new_garbage(accounts)
+            for job in unexplained:
+                job.take_accounts([row for row in accounts.jobs if row.name == job.name])
+        self._scheduler.asked(changed or bool(unexplained))
+        self._end_overdue()
+        return [seen for job in self.jobs.values() for seen in self._describe(job)]
+
+    def query(self, names: Sequence[str]) -> Listing:
+        """What the queue says of these jobs, or of all of this user's; how the scheduler is, is taken from it."""
+        listing = self._scheduler.queue(names)
+        if listing.complete and self._reserved:
+            there = {row.name for row in listing.jobs if row.state not in ENDED_STATES}
+            self._reserved = {name: live for name, live in self._reserved.items() if name in there}
+        problem = listing.problem
+        self._health = HealthReport(Health.DEGRADED, problem) if problem else HealthReport(Health.HEALTHY)
+        return listing
+
+    def _new_garbage(self, listing: Listing) -> List[str]:
+        new = [line for line in listing.garbage if line not in self._garbage]
+        self._garbage.update(new)
+        return new
+
+    def _describe(self, job: Job) -> Iterator[Observation]:
+        """The scheduler's word on what waits or runs, when it is new."""
+        for element, attempts in job.open.items():
+            row = job.rows.get(element)
+            if row is None or row.state in ENDED_STATES:
+                continue
+            for attempt in attempts:
+                said = _word_on(row, attempt in self._started)
+                if said != self._said.get(attempt, (ObservationKind.QUEUED, "")):
+                    self._said[attempt] = said
+                    yield Observation(attempt, said[0], None, said[1])
+
+    def _end_overdue(self) -> None:
+        """Elements that were asked to end and are still there are taken out by the scheduler."""
+        now = self._clock()
+        targets = []
+        for job in self.jobs.values():
+            due = [element for element, deadline in job.kill_at.items() if deadline <= now]
+            if due and job.id:
+                targets.append(job.elements(due))
+                for element in due:
+                    job.kill_at[element] = now + self._manners.lost_grace_s
+        if targets:
+            self._scheduler.cancel(targets)
+
+    # --- jobs that are over
+
+    def _settle_gone(self) -> List[Observation]:
+        now = self._clock()
+        attempts: List[Attempt] = []
+        fates: Dict[Attempt, Mapping[str, Any]] = {}
+        runners: List[str] = []
+        for job in self.jobs.values():
+            for element, since in job.gone.items():
+                row = job.end_of(element)
+                runners.append(f"{job.name}.{element}")
+                told = row is not None and self._preempted.issuperset(job.open[element])
+                if not told and now - since < self._manners.lost_grace_s:
+                    continue
+                job.gone[element] = now  # if it cannot be settled, try again after another while
+                for attempt in job.open[element]:
+                    attempts.append(attempt)
+                    fate = fate_of(row, self._manners.requeue, attempt in self._told_to_end)
+                    if fate is not None:
+                        fates[attempt] = fate
+        if not attempts:
+            return []
+        verdicts = self._site.settle(attempts, runners, fates)
+        return [seen for attempt, verdict in verdicts.items() for seen in self._conclude(attempt, *verdict)]
+
+    def _conclude(self, attempt: Attempt, verdict: str, detail: Any) -> Iterator[Observation]:
+        """What is said of an attempt of a job that is over."""
+        job, element = self._where[attempt]
+        row = job.end_of(element)
+        word = f"{row.word} {row.reason}".strip() if row is not None else "left the queue without a trace"
+        if verdict == "ended":
+            yield Observation(attempt, ObservationKind.ENDED, detail, str(detail.get("reason") or ""))
+        elif verdict == "lost":
+            self._blame(row)
+            yield Observation(attempt, ObservationKind.LOST, None, f"{word}: {detail}")
+        elif verdict == "withdrawn":
+            self._blame(row)
+            yield self._fruitless_end(attempt, word, row)
+        elif verdict == "unknown":
+            yield Observation(attempt, ObservationKind.UNKNOWN, None, str(detail))
+
+    def _fruitless_end(self, attempt: Attempt, word: str, row: Optional[JobSeen]) -> Observation:
+        """A job ended before its task was started: again, unless that has happened before."""
+        job, element = self._where[attempt]
+        if attempt in self._told_to_end or (row is not None and row.state is JobState.PREEMPTED):
+            return Observation(attempt, ObservationKind.WITHDRAWN, None, word)
+        self._fruitless[attempt[0]] += 1
+        last_words = self._site.last_words(job.plan.token, job.number, element)
+        reason = f"its job ended before the task was started: {word}" + (f": {last_words}" if last_words else "")
+        hopeless = self._fruitless[attempt[0]] >= _MAX_FRUITLESS
+        return Observation(attempt, ObservationKind.REFUSED if hopeless else ObservationKind.WITHDRAWN, None, reason)
+
+    def _blame(self, row: Optional[JobSeen]) -> None:
+        if row is not None and row.state is JobState.NODE_FAILED and row.nodes:
+            self._failures[row.nodes] += 1
+
+    def _close(self, attempt: Attempt) -> None:
+        """Nothing more is said of an attempt."""
+        found = self._where.pop(attempt, None)
+        for known in (self._started, self._told_to_end, self._preempted, self._to_look):
+            known.discard(attempt)
+        self._said.pop(attempt, None)
+        if found is not None:
+            job, element = found
+            job.drop(element, attempt)
+            if not job.open:
+                del self.jobs[job.name]
+
+
+_OVER = frozenset({ObservationKind.ENDED, ObservationKind.LOST, ObservationKind.WITHDRAWN, ObservationKind.REFUSED})
+
+
+def _word_on(row: JobSeen, started: bool) -> Tuple[ObservationKind, str]:
+    """How a scheduler's word is told."""
+    if row.state is JobState.UNKNOWN:
+        return ObservationKind.UNKNOWN, row.word
+    if row.state is JobState.HELD and not started:
+        return ObservationKind.HELD, row.reason or row.word
+    if row.state is JobState.WAITING and not started:
+        return ObservationKind.QUEUED, row.reason
+    # It has its nodes, and its runner says more; the scheduler's word matters only where it is out of the ordinary.
+    return (ObservationKind.UNKNOWN, row.reason) if row.reason else (ObservationKind.QUEUED, "")
