@@ -24,22 +24,32 @@ DEADLINE_S = 120.0
 """For what a real cluster has to bring about; far more than it ever takes."""
 
 
-def _start(accounting: bool, extra: Tuple[str, ...] = ()) -> Iterator[Cluster]:
-    lacking = missing(accounting)
+def _start(accounting: bool = False, cgroups: bool = False, extra: Tuple[str, ...] = ()) -> Iterator[Cluster]:
+    lacking = missing(accounting, cgroups)
     if lacking:
         pytest.skip(f"NOT TESTED ON A REAL SLURM: {lacking} (scripts/install-slurm)")
-    with Cluster(accounting=accounting, extra=extra) as cluster:
+    with Cluster(accounting=accounting, cgroups=cgroups, extra=extra) as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="session")
 def _plain_cluster() -> Iterator[Cluster]:
-    yield from _start(accounting=False)
+    yield from _start()
+
+
+_STRICT_ACCOUNTS = ("AccountingStorageEnforce=associations,limits,qos", "MinJobAge=3", "MaxArraySize=21")
 
 
 @pytest.fixture(scope="session")
 def _accounted_cluster() -> Iterator[Cluster]:
-    yield from _start(True, ("AccountingStorageEnforce=associations,limits,qos", "MinJobAge=3"))
+    yield from _start(
+        accounting=True, extra=("AccountingStorageEnforce=associations,limits,qos", "MinJobAge=3", "MaxArraySize=21")
+    )
+
+
+@pytest.fixture(scope="session")
+def _strict_cluster() -> Iterator[Cluster]:
+    yield from _start(cgroups=True)
 
 
 def _enter(cluster: Cluster, patch: pytest.MonkeyPatch) -> Iterator[Cluster]:
@@ -61,6 +71,12 @@ def cluster(_plain_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def accounted_cluster(_accounted_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """The same with accounting, which the controller enforces; it forgets ended jobs within seconds."""
     yield from _enter(_accounted_cluster, monkeypatch)
+
+
+@pytest.fixture
+def strict_cluster(_strict_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A real Slurm that follows and limits jobs by cgroups, as production clusters do."""
+    yield from _enter(_strict_cluster, monkeypatch)
 
 
 _PROGRAM = """\
@@ -160,7 +176,7 @@ class Site:
 
     def end(self, process: subprocess.Popen[bytes]) -> Tuple[int, str]:
         """Wait for the end of a command; its exit code and what it printed, which is never a traceback."""
-        code = process.wait(DEADLINE_S)
+        code = process.wait(float(os.environ.get("HSM_TEST_DEADLINE", DEADLINE_S)))
         said = self.said(process)
         assert "Traceback" not in said, said
         return code, said
@@ -245,5 +261,13 @@ def site(cluster: Cluster, tmp_path: Path) -> Iterator[Site]:
 def accounted_site(accounted_cluster: Cluster, tmp_path: Path) -> Iterator[Site]:
     """A project on the login node of the cluster with accounting."""
     made = Site(tmp_path, accounted_cluster)
+    yield made
+    made.clean()
+
+
+@pytest.fixture
+def strict_site(strict_cluster: Cluster, tmp_path: Path) -> Iterator[Site]:
+    """A project on the login node of the cluster with cgroups."""
+    made = Site(tmp_path, strict_cluster)
     yield made
     made.clean()

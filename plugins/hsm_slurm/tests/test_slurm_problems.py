@@ -92,6 +92,7 @@ def test_limits_are_waited_for(stderr):
         ("sbatch: error: Invalid generic resource (gres) specification", 1),
         (FAILED + "Invalid feature specification", 1),
         ("sbatch: error: Unable to open file nosuch.sh", 1),
+        ("sbatch: error: Invalid directive found in batch script: not", 1),
         ("sbatch: unrecognized option '--nosuchopt'\nTry \"sbatch --help\" for more information", 255),
         (FAILED + "Job dependency problem", 1),
         (

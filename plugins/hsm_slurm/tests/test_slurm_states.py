@@ -189,3 +189,16 @@ def test_the_end_of_a_job_that_slurm_has_forgotten(accounted_site):
     assert code == 0, said
     site.check(once=False)
     assert sorted(site.ledger()) == [(0, 1), (0, 2), (1, 1), (1, 2)]
+
+
+def test_out_of_memory(strict_site):
+    """The kernel kills what needs more than it was given: the task is failed, and its record says why."""
+    site = strict_site
+    site.configure({"memory": "64M"})
+    site.declare(2)
+    site.behave("""[ "$n" != 1 ] || exec python3 -c 'b = bytearray(400_000_000)'""")
+    code, said = site.hsm("run", "--sources", "here", "--sweep-id", "s")
+    assert code == 1, said
+    counts = site.facts()["counts"]
+    assert (counts["completed"], counts["failed"]) == (1, 1), counts
+    assert "oom_killed: true" in status(site, 1)

@@ -43,6 +43,8 @@ _NOT_NOW = (
 _NEVER = (
     # sbatch itself does not understand; nothing was sent.
     "unrecognized option",
+    "requires an argument",
+    "Invalid directive found in batch script",
     "Unable to open file",
     "does not look like a batch script",
     "Batch script is empty",

@@ -65,9 +65,22 @@ KillWait=2
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 NodeName=DEFAULT CPUs={cpus} RealMemory=8000 State=UNKNOWN
-NodeName=n[1-{nodes}] NodeHostname={node} NodeAddr=127.0.0.1 Port=[{first}-{last}]
+NodeName={prefix}[1-{nodes}] NodeHostname={node} NodeAddr=127.0.0.1 Port=[{first}-{last}]
 PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 PartitionName=short Nodes=ALL Default=NO MaxTime=00:05:00 State=UP
+"""
+_CGROUP_CONF = """\
+ProctrackType=proctrack/cgroup
+TaskPlugin=task/cgroup
+JobAcctGatherType=jobacct_gather/cgroup
+SelectTypeParameters=CR_Core_Memory
+DefMemPerCPU=500
+"""
+_CGROUPS = """\
+CgroupPlugin=cgroup/v1
+CgroupMountpoint=/sys/fs/cgroup
+CgroupAutomount=no
+ConstrainRAMSpace=yes
 """
 _ACCOUNTING_CONF = """\
 AccountingStorageType=accounting_storage/slurmdbd
@@ -107,10 +120,12 @@ performance_schema=OFF
 """
 
 
-def missing(accounting: bool = False) -> str:
-    """Why no cluster can be started here, for a person; empty when one can."""
+def missing(accounting: bool = False, cgroups: bool = False) -> str:
+    """Why no such cluster can be started here, for a person; empty when one can."""
     if os.geteuid() != 0:
         return "a test cluster is started by root"
+    if cgroups and not all(os.access(f"/sys/fs/cgroup/{name}", os.W_OK) for name in ("freezer", "memory", "cpuset")):
+        return "cgroups of version 1 are not mounted here, or cannot be changed"
     places = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
     wanted = _PROGRAMS + (_ACCOUNTING_PROGRAMS if accounting else ())
     absent = [name for name in wanted if shutil.which(name, path=places) is None]
@@ -120,17 +135,29 @@ def missing(accounting: bool = False) -> str:
 class Cluster:
     """A cluster, up from `with` to the end of its block.
 
+    :param cgroups: follow and limit jobs by cgroups (version 1), as production clusters do.
     :param extra: lines for slurm.conf; a key that is there already is replaced by the last line that has it.
     """
 
-    def __init__(self, *, nodes: int = 4, cpus: int = 8, extra: Sequence[str] = (), accounting: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        nodes: int = 4,
+        cpus: int = 8,
+        extra: Sequence[str] = (),
+        accounting: bool = False,
+        cgroups: bool = False,
+    ) -> None:
         # Not in the test's own: munged wants every folder above its socket to be open to all, and the path short.
         self.folder = Path(tempfile.mkdtemp(prefix="hsm-slurm-")).resolve()
         self.folder.chmod(0o755)
         self.nodes = nodes
         self.accounting = accounting
+        self.cgroups = cgroups
         self.conf = self.folder / "etc" / "slurm.conf"
         self._port = _free_ports(nodes + 2)
+        # Cgroups are named after nodes, and other clusters on this machine have theirs.
+        self.prefix = f"c{self._port}n" if cgroups else "n"
         self._write(cpus, extra)
         self._shell: Optional[subprocess.Popen[bytes]] = None
 
@@ -161,6 +188,9 @@ class Cluster:
             assert self._shell.stdin is not None
             self._shell.stdin.close()
             self._shell = None
+        if self.cgroups:
+            for path in Path("/sys/fs/cgroup").glob(f"*/slurm_{self.prefix}*"):
+                _remove_cgroup(path)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # --- for tests
@@ -222,11 +252,19 @@ class Cluster:
 
     def _write(self, cpus: int, extra: Sequence[str]) -> None:
         folder = self.folder
-        for name in ("etc", "run", "log", "state", "spool", *(f"spool/n{n + 1}" for n in range(self.nodes))):
+        for name in (
+            "etc",
+            "run",
+            "log",
+            "state",
+            "spool",
+            *(f"spool/{self.prefix}{n + 1}" for n in range(self.nodes)),
+        ):
             (folder / name).mkdir(parents=True, exist_ok=True)
         facts = {
             "folder": folder,
             "node": _NODE,
+            "prefix": self.prefix,
             "user": getpass.getuser(),
             "nodes": self.nodes,
             "cpus": cpus,
@@ -241,11 +279,13 @@ class Cluster:
             _write(folder / "etc" / "slurmdbd.conf", _DBD_CONF.format(**facts), 0o600)
             _write(folder / "etc" / "my.cnf", _MARIADB_CONF.format(**facts), 0o644)
             (folder / "db").mkdir(exist_ok=True)
+        if self.cgroups:
+            extra = [*_CGROUP_CONF.splitlines(), *extra]
         replaced = {line.partition("=")[0] for line in extra} - {"NodeName", "PartitionName"}
         lines = [line for line in lines if line.partition("=")[0] not in replaced]
         _write(self.conf, "\n".join([*lines, *extra, ""]), 0o644)
-        # Nothing here uses cgroups, but slurmd loads the plugin, and only v1 does without a mounted hierarchy.
-        _write(folder / "etc" / "cgroup.conf", "CgroupPlugin=cgroup/v1\n", 0o644)
+        # Even where nothing uses cgroups slurmd loads the plugin, and only v1 does without a mounted hierarchy.
+        _write(folder / "etc" / "cgroup.conf", _CGROUPS if self.cgroups else "CgroupPlugin=cgroup/v1\n", 0o644)
         key = folder / "etc" / "munge.key"
         key.write_bytes(os.urandom(1024))
         key.chmod(0o600)
@@ -266,7 +306,7 @@ class Cluster:
             self._start_accounting()
         self._daemon("slurmctld", "-D", "-f", str(self.conf))
         for number in range(1, self.nodes + 1):
-            self._daemon("slurmd", "-D", "-f", str(self.conf), "-N", f"n{number}")
+            self._daemon("slurmd", "-D", "-f", str(self.conf), "-N", f"{self.prefix}{number}")
         idle = ["sinfo", "-h", "-N", "-t", "idle", "-o", "%N"]
         port = self._port
         self._until(lambda: _listens(port), "slurmctld listens")  # a client that comes too early sleeps a second
@@ -339,6 +379,13 @@ _INIT = 'while IFS= read -r line; do eval "$line"; done'
 
 def _children(pid: int) -> List[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _remove_cgroup(path: Path) -> None:
+    """Cgroups are removed from the leaves up; their files are not files."""
+    for folder, _, _ in os.walk(path, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
 
 
 def _listens(port: int) -> bool:
