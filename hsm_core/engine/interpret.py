@@ -142,6 +142,8 @@ def _again(state: SweepState, task: LiveTask, record: Mapping[str, Any]) -> Opti
     if word == "preempted":
         return {"charged": False, "reason": "preempted"}
     verdict = verdict_of(record)
+    if verdict is TaskState.CANCELLED and record.get("by"):
+        return None  # a person ended it, with the scheduler's own tools
     if verdict is TaskState.CANCELLED:
         return {"charged": False, "reason": "ended when its controller was interrupted"}
     if verdict in (TaskState.FAILED, TaskState.TIMEOUT) and task.charged < state.retries:

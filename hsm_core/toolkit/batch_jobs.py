@@ -11,21 +11,18 @@ from .dialect import ENDED_STATES, Elements, JobSeen, JobState
 
 __all__ = ["Job", "fate_of"]
 
-_SUBMISSION_LAG_S = 2.0
-"""A queue that was asked so soon after a submission need not show it."""
-
 
 @dataclass
 class Job:
     """A job with attempts whose ends have not been reported.
 
-    :param appeared_at: when this process learnt of it, on the monotonic clock.
+    :param expected_at: a queue that is asked later than this, on the monotonic clock, shows it if it is there.
     :param id: as the scheduler has it; empty while it is not known.
     """
 
     plan: Plan
     number: int
-    appeared_at: float
+    expected_at: float
     id: str = ""
     open: Dict[int, Set[Attempt]] = field(default_factory=dict)
     """By element."""
@@ -78,7 +75,7 @@ class Job:
             row = found.get(element)
             if row is not None and row.state not in ENDED_STATES:
                 self.gone.pop(element, None)
-            elif row is not None or (complete and asked_at >= self.appeared_at + _SUBMISSION_LAG_S):
+            elif row is not None or (complete and asked_at >= self.expected_at):
                 self.gone.setdefault(element, asked_at)
                 if row is None and self.rows.get(element) is not None:
                     self._forget_waiting(element)

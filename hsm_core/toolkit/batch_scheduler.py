@@ -39,7 +39,7 @@ class Scheduler:
         self._fastest_s = fastest_s
         self._clock = clock
         self._interval_s = fastest_s
-        self._next_query = float("-inf")
+        self._next_query = float("inf")
         self._user = ""
         self._prefix: Optional[List[str]] = None
 

@@ -18,6 +18,8 @@ _MAX_FRUITLESS = 2
 """A task whose jobs ended so often before it was started is refused: something is wrong with the job, not the task."""
 _BAD_NODE = 2
 """A node that failed so often is left out."""
+_SUBMISSION_LAG_S = 2.0
+"""A queue that was asked so soon after a submission need not show it."""
 _ACCOUNTING_SLACK_S = 3600.0
 """Clocks of two machines may differ."""
 
@@ -77,7 +79,8 @@ class Watch:
         self._scheduler.hurry()
 
     def _job(self, plan: Plan, place: Place, ids: Mapping[str, str]) -> Job:
-        job = Job(plan, place.job, self._clock(), str(ids.get(str(place.job), "")))
+        lag = min(_SUBMISSION_LAG_S, self._manners.lost_grace_s)
+        job = Job(plan, place.job, self._clock() + lag, str(ids.get(str(place.job), "")))
         return self.jobs.setdefault(job.name, job)
 
     def adopt(self, handles: Mapping[Attempt, Handle]) -> None:

@@ -1,0 +1,294 @@
+"""Batch sources on a scheduler that fails, lies and forgets: nothing lost or doubled, no success without a record."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any, Callable, List, Tuple
+
+import pytest
+
+from hsm_core.contract import Acceptance, Completed, Health, Observation, ObservationKind
+from hsm_core.runner.runner import read_status
+from hsm_core.testing.conformance import Lab, Rig
+from hsm_core.testing.fake_cluster import FakeCluster
+
+SOCKET_TIMED_OUT = Completed(1, b"", b"error: Socket timed out on send/recv operation")
+
+
+def hang(done: Completed) -> Completed:
+    """The command never comes back."""
+    raise TimeoutError("fake-submit did not end within 60 s")
+
+
+def begin(rig: Rig, lab: Lab, index: int = 0, *words: str) -> None:
+    """A task that runs until the gate `go` opens."""
+    rig.submit(lab.task(index, *(words or ("gate", "go"))))
+    rig.started(index)
+    lab.until(lambda: (index, 1) in lab.runs(), "the program runs")
+
+
+def end_of(rig: Rig, index: int = 0) -> Tuple[str, str]:
+    """The state and the reason of a task's end."""
+    (seen,) = rig.over((index, 1))
+    record = seen.record or {}
+    return record.get("state", seen.kind.value), record.get("reason", seen.reason)
+
+
+# --- submissions
+
+
+@pytest.mark.parametrize("fault", [lambda done: SOCKET_TIMED_OUT, hang, lambda done: Completed(0, b"Welcome!\n", b"")])
+def test_accepted_and_then_failed(rig: Rig, lab: Lab, cluster: FakeCluster, fault: Any) -> None:
+    """A job that was accepted although its submission failed is found by its name, and runs once."""
+    cluster.spoil["submit"] = fault
+    answers = rig.submit(*lab.tasks(3, "exit", "0"))
+    assert {answer.acceptance for answer in answers.values()} == {Acceptance.INDETERMINATE}
+    assert sorted(rig.handles) == [(0, 1), (1, 1), (2, 1)], "`find` has them"
+    rig.over((0, 1), (1, 1), (2, 1))
+    assert lab.runs() == [(0, 1), (1, 1), (2, 1)]
+
+
+def test_failed_and_never_accepted(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """A submission that left no trace is found to have none, and can be made again with the same attempts."""
+
+    def fail(done: Completed) -> Completed:
+        cluster.elements.clear()
+        return SOCKET_TIMED_OUT
+
+    cluster.on = False
+    cluster.spoil["submit"] = fail
+    rig.submit(*lab.tasks(2, "exit", "0"))
+    assert rig.handles == {}
+    cluster.spoil.clear()
+    cluster.on = True
+    rig.run(*lab.tasks(2, "exit", "0"))
+    assert lab.runs() == [(0, 1), (1, 1)]
+
+
+def test_nobody_knows_yet(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """While the queue cannot be read, `find` raises instead of saying that nothing was submitted."""
+    cluster.spoil["submit"] = cluster.spoil["queue"] = lambda done: SOCKET_TIMED_OUT
+    with pytest.raises(OSError, match="Socket timed out"):
+        rig.submit(lab.task(0, "exit", "0"))
+    cluster.spoil.clear()
+    rig.adopt(rig.source.find(rig.token, [(0, 1)]))
+    rig.over((0, 1))
+    assert lab.runs() == [(0, 1)]
+
+
+def test_found_by_its_work(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """A job that the scheduler has forgotten was accepted all the same, if it has claimed a task."""
+    begin(rig, lab)
+    cluster.forget(cluster.element(), accounts=False)
+    assert list(rig.source.find(rig.token, [(0, 1)])) == [(0, 1)]
+    lab.put("go")
+    assert end_of(rig)[0] == "completed"
+
+
+def test_the_rest_waits_when_one_job_is_in_doubt(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """After a submission without an answer nothing more is submitted in its wake."""
+    cluster.limits = (2, 0)
+    cluster.spoil["submit"] = lambda done: SOCKET_TIMED_OUT
+    answers = rig.submit(*lab.tasks(4, "exit", "0"))
+    assert [answers[index, 1].acceptance.value for index in range(4)] == ["indeterminate"] * 2 + ["retry"] * 2
+    assert len(cluster.elements) == 2
+
+
+def test_a_job_that_is_started_twice(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """The second start of an element finds its task claimed, and runs nothing."""
+    rig.run(lab.task(0, "exit", "0"))
+    with cluster._lock:
+        cluster.element().word, cluster.element().process = "waiting", None
+    lab.until(lambda: cluster.element().over, "it was started again")
+    assert lab.runs() == [(0, 1)]
+
+
+# --- ends
+
+
+def test_outage_is_no_end(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """While the scheduler does not answer, tasks go on, and the source says that it is unwell."""
+    begin(rig, lab)
+    cluster.spoil["queue"] = lambda done: Completed(1, b"", b"cannot contact the controller")
+    told: List[Any] = []
+    lab.until(lambda: told.append(rig.look().health) or any(told), "it says so")
+    assert (told[-1].health, told[-1].detail) == (Health.DEGRADED, "cannot contact the controller")
+    assert not rig.ends
+    lab.put("go")
+    assert end_of(rig)[0] == "completed"
+
+
+@pytest.mark.parametrize("answer", [b"", b"1|||garbage\n", b"9||somebody-elses|running||\n"])
+def test_what_is_not_listed_may_run(rig: Rig, lab: Lab, cluster: FakeCluster, answer: bytes) -> None:
+    """A running task that the queue does not show, or shows as garbage, is not called over while it is seen to live."""
+    begin(rig, lab)
+    cluster.spoil["queue"] = cluster.spoil["accounts"] = lambda done: Completed(0, answer, b"")
+    asked = len(cluster.calls)
+    rig.until(lambda: len(cluster.calls) > asked + 10, "it is looked for")
+    assert not rig.ends
+    lab.put("go")
+    assert end_of(rig)[0] == "completed"
+
+
+def test_garbage_is_told_once(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """A line that makes no sense is reported, the first time."""
+    begin(rig, lab)
+    told: List[str] = []
+    cluster.spoil["queue"] = lambda done: Completed(0, b"slurm_load_jobs: hm\n" + done.stdout, b"")
+    asked = len(cluster.calls)
+    lab.until(lambda: told.extend(rig.look().garbage) or len(cluster.calls) > asked + 5, "it is asked again and again")
+    assert told == ["slurm_load_jobs: hm"]
+    lab.put("go")
+    rig.over((0, 1))
+
+
+def test_unknown_states_are_unknown(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """A word that the dialect does not know is told, and ends nothing."""
+    cluster.on = False
+    rig.submit(lab.task(0, "exit", "0"))
+    cluster.element().word = "levitating"
+    rig.until(lambda: rig.seen, "it is told")
+    assert rig.seen[-1] == Observation((0, 1), ObservationKind.UNKNOWN, None, "levitating")
+    cluster.element().word = "held"
+    rig.until(lambda: rig.seen[-1].kind is ObservationKind.HELD, "it is held")
+    cluster.element().word, cluster.on = "waiting", True
+    rig.over((0, 1))
+
+
+@pytest.mark.parametrize(
+    ("word", "state", "reason"),
+    [
+        ("timeout", "timeout", "timeout"),
+        ("out_of_memory", "failed", "out_of_memory"),
+        ("preempted", "preempted", "preempted"),
+        ("node_failed", "lost", "node_failed"),
+        ("cancelled by 1000", "cancelled", "cancelled by 1000"),
+        ("done", "lost", "done"),
+    ],
+)
+def test_killed_with_its_runner(rig: Rig, lab: Lab, cluster: FakeCluster, word: str, state: str, reason: str) -> None:
+    """Where even the runner was killed, the scheduler's word says how a task ended, and is written beside it."""
+    begin(rig, lab)
+    cluster.end(cluster.element(), word, signal.SIGKILL)
+    found, said = end_of(rig)
+    assert (found, said.startswith(reason)) == (state, True), said
+    if state != "lost":
+        assert read_status(str(lab.folder(0) / "status.yaml"))["state"] == state
+
+
+@pytest.mark.parametrize(
+    ("word", "state"), [("cancelled by 1000", "cancelled"), ("preempted", "preempted"), ("timeout", "timeout")]
+)
+def test_told_to_end_with_its_job(rig: Rig, lab: Lab, cluster: FakeCluster, word: str, state: str) -> None:
+    """A task whose whole job gets TERM is not failed: the scheduler's word says what it is."""
+    begin(rig, lab)
+    cluster.end(cluster.element(), word)
+    found, reason = end_of(rig)
+    assert found == state
+    assert reason.startswith(word)
+    if word.startswith("cancelled"):
+        assert (rig.ends[0, 1].record or {})["by"] == word
+
+
+def test_walltime(make_rig: Callable[..., Rig], lab: Lab, cluster: FakeCluster) -> None:
+    """A job that reaches its walltime is `timeout`, as its own runner says; with `requeue` it goes on elsewhere."""
+    for index, (requeue, state) in enumerate([(False, "timeout"), (True, "preempted")]):
+        rig = make_rig(f"rig{index}", requeue=requeue)
+        rig.submit(_with_walltime(lab, index))
+        found, reason = end_of(rig, index)
+        assert (found, "walltime" in reason or "timeout" in reason) == (state, True), reason
+
+
+def _with_walltime(lab: Lab, index: int) -> Any:
+    import dataclasses
+
+    task = lab.task(index, "gate", "never")
+    return dataclasses.replace(task, resources=dataclasses.replace(task.resources, walltime_s=0.7))
+
+
+def test_cancelled_by_somebody_while_it_waited(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """A person took it from the queue: cancelled, not submitted again."""
+    cluster.on = False
+    rig.submit(lab.task(0, "exit", "0"))
+    cluster.end(cluster.element(), "cancelled by 1000")
+    assert end_of(rig) == ("cancelled", "cancelled by 1000")
+    assert (rig.ends[0, 1].record or {})["by"] == "cancelled by 1000"
+
+
+def test_vanished_while_it_waited(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """What left the queue without a trace and never started is withdrawn; a late start then runs nothing."""
+    cluster.on = False
+    rig.submit(lab.task(0, "exit", "0"))
+    element = cluster.element()
+    cluster.forget(element, accounts=False)
+    assert end_of(rig)[0] == "withdrawn"
+    cluster.elements.append(element)
+    cluster.on = True
+    lab.until(lambda: element.over, "it starts after all")
+    assert lab.runs() == []
+
+
+def test_accounts_that_lag(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """The word on a job that left the queue is waited for as long as its files are."""
+    begin(rig, lab)
+    element = cluster.element()
+    cluster.end(element, "timeout", signal.SIGKILL)
+    lag: List[int] = []
+    cluster.spoil["accounts"] = lambda done: done if len(lag) > 3 else (lag.append(1), Completed(0, b"", b""))[1]
+    cluster.forget(element)
+    assert end_of(rig)[0] == "timeout"
+
+
+def test_without_accounts(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """Where there are none, a task that is gone without a record is lost, and says what little is known."""
+    cluster.accounting = False
+    begin(rig, lab)
+    cluster.end(cluster.element(), "timeout", signal.SIGKILL)
+    cluster.forget(cluster.element())
+    state, reason = end_of(rig)
+    assert (state, reason.startswith("left the queue without a trace")) == ("lost", True), reason
+
+
+def test_a_job_that_never_starts_its_task(make_rig: Callable[..., Rig], lab: Lab, cluster: FakeCluster) -> None:
+    """When its script fails, a task gets another job, and is then refused with the script's last words."""
+    rig = make_rig(setup=["echo no such module >&2; exit 1"])
+    rig.submit(lab.task(0, "exit", "0"))
+    assert end_of(rig)[0] == "withdrawn"
+    rig.submit(lab.task(0, "exit", "0", attempt=2))
+    (seen,) = rig.over((0, 2))
+    assert seen.kind is ObservationKind.REFUSED
+    assert "no such module" in seen.reason
+    assert lab.runs() == []
+
+
+def test_a_bad_node_is_left_out(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """After two jobs that died with their node, new jobs are kept from it."""
+    for attempt in (1, 2):
+        rig.submit(lab.task(0, "gate", "go", attempt=attempt))
+        rig.until(lambda: [s for s in rig.seen if s.attempt == (0, attempt)], "it starts")  # noqa: B023
+        cluster.end(cluster.elements[-1], "node_failed", signal.SIGKILL)
+        (seen,) = rig.over((0, attempt))
+        assert seen.kind is ObservationKind.LOST
+    rig.submit(lab.task(0, "exit", "0", attempt=3))
+    assert cluster.elements[-1].directives["exclude"] == "node0"
+    rig.over((0, 3))
+
+
+def test_started_again_by_the_scheduler(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """An administrator's requeue: the job's second life finds its task claimed, and says that it was preempted."""
+    begin(rig, lab)
+    cluster.restart(cluster.element())
+    state, reason = end_of(rig)
+    assert (state, "started its job again" in reason) == ("preempted", True), reason
+    assert lab.runs() == [(0, 1)]
+
+
+def test_strange_requests(rig: Rig, lab: Lab) -> None:
+    """Handles without sense, and a token that never was, harm nothing."""
+    begin(rig, lab)
+    assert rig.source.find("hsm-kit-never-1", [(5, 1)]) == {}
+    result = rig.source.poll({**rig.handles, (7, 1): {}, (8, 1): {"token": rig.token}, (9, 1): {"token": "hsm-x-1"}})
+    kinds = {seen.attempt: seen.kind for seen in result.observations}
+    assert kinds == dict.fromkeys([(7, 1), (8, 1), (9, 1)], ObservationKind.UNKNOWN)
+    lab.put("go")
+    assert end_of(rig)[0] == "completed"
