@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 import time
+import zlib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,14 +39,17 @@ KINDS = {"started": b"s", "ended": b"e", "withdrawn": b"w", "refused": b"r"}
 class News(base.Output):
     """Events as small files that one listing finds, each whole or not there: `INDEX.ATTEMPT.KIND`, JSON in it."""
 
-    def __init__(self, folder: bytes) -> None:
+    def __init__(self, folder: bytes, helped: bool) -> None:
         self.folder = folder
+        self.helped = helped
         self.events: "List[List[Any]]" = []  # nothing waits to be sent
         self.unwritten: "List[Tuple[bytes, Any]]" = []
         self.open = True
 
     def event(self, kind: str, key: "Tuple[int, int]", detail: "Any") -> None:
         """Leave word of an attempt. What cannot be written now is tried again with the next."""
+        if kind == "refused" and detail == "claimed" and self.helped:
+            return  # another element was quicker, as is to be expected
         if kind in KINDS:
             self.unwritten.append((b"%d.%d.%s" % (key[0], key[1], KINDS[kind]), detail))
             self.flush()
@@ -73,17 +77,30 @@ class News(base.Output):
 class JobRunner(base.Runner):
     """Runs its share of a job's tasks inside the job, and leaves before the job has to.
 
-    :param job: the head of the job's file: `init`, `walltime_s`, `requeue`.
+    :param job: the head of the job's file: `name`, `init`, `walltime_s`, `requeue` (a task that the walltime ended goes
+        on elsewhere), `help` (who is done with its own share takes tasks of other elements).
+    :param others: the tasks of other elements, read when they are wanted.
     :param restart: how often the scheduler has started this job again.
     :param elapsed: seconds since the job's start.
     """
 
     look_s = 10.0  # whoever leaves a request nudges us, if the scheduler can do that
 
-    def __init__(self, job: "Mapping[str, Any]", folder: bytes, number: int, restart: int, elapsed: float) -> None:
+    def __init__(
+        self,
+        job: "Mapping[str, Any]",
+        folder: bytes,
+        number: int,
+        restart: int,
+        elapsed: float,
+        others: "Callable[[], List[Any]]" = list,
+    ) -> None:
         self.began = time.monotonic() - elapsed
         self.walltime: "Optional[float]" = job.get("walltime_s")
         self.requeue = bool(job.get("requeue"))
+        self.helps = bool(job.get("help"))
+        self.read_others = others
+        self.others: "Optional[List[Any]]" = None
         self.warned = False
         self.told_to_end: "Callable[[float], bool]" = lambda wait: False
         self.longest = 0.0
@@ -92,7 +109,7 @@ class JobRunner(base.Runner):
         gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         self.gpus_given = bool(gpus)
         init["gpus"] = gpus.split(",") if gpus else []
-        base.Runner.__init__(self, init, News(os.path.join(folder, b"news")))
+        base.Runner.__init__(self, init, News(os.path.join(folder, b"news"), self.helps))
         self.requests = os.path.join(folder, b"requests")
         self.controlled = False  # by requests only
         self.restart = restart
@@ -134,9 +151,24 @@ class JobRunner(base.Runner):
 
     def start_tasks(self) -> None:
         """Fill the free slots, unless what starts now could not end in time."""
-        if self.queue and self.longest and self.left() < self.longest * 1.2 + WALLTIME_SLACK_S:
+        if self.longest and self.left() < self.longest * 1.2 + WALLTIME_SLACK_S:
+            self.helps = False
             self.give_back("the rest of its job's walltime was too short")
         base.Runner.start_tasks(self)
+        while self.helps and not self.leaving and not self.blocked and self.places.room() and self.take_another():
+            base.Runner.start_tasks(self)
+
+    def take_another(self) -> bool:
+        """Put a task of another element that nobody has claimed into the queue; False when there is none."""
+        if self.others is None:
+            self.others = self.read_others()
+        while self.others:
+            wanted = self.others.pop()
+            folder = os.path.join(self.tasks_dir, base.raw(wanted["id"]))
+            if not base.is_claimed(folder, wanted["a"]):
+                self.enqueue(wanted)
+                return True
+        return False
 
     def give_back(self, reason: str) -> None:
         """Claim what waits, so that it certainly never starts, and say so."""
@@ -182,6 +214,7 @@ class JobRunner(base.Runner):
         outcome, why = self.verdict_of_end()
         grace = 0.0 if self.stopping else self.grace
         self.leaving = self.stopping = True
+        self.helps = False
         # Before anything is reaped: the programs were told to end as we were, and may have been quicker.
         self.end_trees(list(self.running.values()), outcome, grace, why)
         self.give_back(why)
@@ -189,6 +222,7 @@ class JobRunner(base.Runner):
     def warn(self) -> None:
         """The walltime is near: pass it on to those programs that listen, for it would end the others."""
         self.warned = True
+        self.helps = False
         self.reap()
         self.give_back("the rest of its job's walltime was too short")
         for process in base.processes():
@@ -215,7 +249,7 @@ def catches(pid: int, number: int) -> bool:
 
 def job_text(head: "Mapping[str, Any]", shares: "Sequence[Any]") -> bytes:
     """A job's file: its head, where each element's tasks are, and the tasks, a line each: none has to read them all."""
-    first = json.dumps(head).encode("ascii") + b"\n"
+    first = json.dumps(dict(head, elements=len(shares))).encode("ascii") + b"\n"
     lines = [json.dumps(share).encode("ascii") + b"\n" for share in shares]
     position = len(first) + len(lines) * (OFFSET_WIDTH + 1)
     offsets = []
@@ -238,6 +272,16 @@ def read_job(path: bytes, number: int) -> "Tuple[Dict[str, Any], List[Any]]":
     if not isinstance(tasks, list):
         raise ValueError("element %d is not a list of tasks" % number)
     return head, tasks
+
+
+def other_tasks(path: bytes, number: int) -> "List[Any]":
+    """The tasks of a job's other elements, in an order of this element's own, so that helpers do not race for each."""
+    with open(path, "rb") as file:
+        elements = int(base.parse(file.readline())["elements"])
+        file.seek(elements * (OFFSET_WIDTH + 1), os.SEEK_CUR)
+        shares = [json.loads(file.readline().decode("utf-8")) for _ in range(elements)]
+    tasks = [task for position, share in enumerate(shares) if position != number for task in share]
+    return sorted(tasks, key=lambda task: zlib.crc32(b"%d.%d" % (number, task["i"])))
 
 
 def wait_for_job(path: bytes, number: int) -> "Tuple[Dict[str, Any], List[Any]]":
@@ -269,7 +313,8 @@ def job(arguments: "List[str]") -> int:
     path, number = base.raw(arguments[0]), int(arguments[1])
     try:
         head, tasks = wait_for_job(path, number)
-        runner = JobRunner(head, os.path.dirname(path), number, int(arguments[2]), float(arguments[3]))
+        folder, restart, elapsed = os.path.dirname(path), int(arguments[2]), float(arguments[3])
+        runner = JobRunner(head, folder, number, restart, elapsed, lambda: other_tasks(path, number))
     except (OSError, ValueError, KeyError, TypeError) as error:
         sys.stderr.write("hsm: cannot run this job: %s: %s\n" % (base.shown(path), error))
         return 2

@@ -6,6 +6,7 @@ leaves news beside the job's files, so that nobody has to be asked how a task en
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -41,6 +42,8 @@ from .payload import payload
 
 __all__ = ["BatchSource"]
 
+AUTO = "auto"
+"""As many tasks in a job as it has time for."""
 _DEFAULT_SLOTS = 10_000
 """As many as the scheduler will run: it has limits of its own."""
 _LOOKAHEAD = 10_000
@@ -55,10 +58,11 @@ _KILL_SLACK_S = 15.0
 class BatchSource:
     """Tasks as jobs of a batch scheduler.
 
-    :param spec: options understood here: `tasks_per_job` (tasks that one element runs, one after another),
-        `tasks_at_once` (of those beside each other), `modules`, `setup`, `warning` (seconds before the walltime at
-        which programs that listen get USR1), `requeue`, `poll` (seconds between two queries at the least),
-        `lost_grace`, `calls_per_minute`, `python`, `grace`. The others are the dialect's.
+    :param spec: options understood here: `tasks_per_job` (tasks that one element runs, one after another; `auto`: as
+        many as there are and as its walltime allows, by the run times it has seen), `tasks_at_once` (of those beside
+        each other), `modules`, `setup`, `warning` (seconds before the walltime at which programs that listen get
+        USR1), `requeue`, `poll` (seconds between two queries at the least), `lost_grace`, `calls_per_minute`,
+        `python`, `grace`. The others are the dialect's.
     :param defaults: resources of tasks that do not say theirs.
     """
 
@@ -91,7 +95,7 @@ class BatchSource:
         )
         scheduler = Scheduler(self._host, self._dialect, budget, float(options.get("poll", 5.0)), self._clock)
         site = Site(self._host, context, str(options.get("python", sys.executable)))
-        manners = Manners(float(options.get("lost_grace", 30.0)), bool(options.get("requeue", False)))
+        manners = Manners(float(options.get("lost_grace", 30.0)), bool(options.get("requeue", False)), self._helping)
         watch = Watch(site, scheduler, manners, self._clock)
         self._opened = _Opened(context, scheduler, site, watch)
 
@@ -212,6 +216,9 @@ class BatchSource:
 
     def close(self) -> None:
         """Let go; jobs stay where they are."""
+        if self._opened is not None:
+            with contextlib.suppress(OSError):
+                self._opened.watch.close()
         self._opened = None
         self._host.close()
 
@@ -225,7 +232,12 @@ class BatchSource:
 
     @property
     def _tasks_per_job(self) -> int:
-        return max(1, int(self._spec.options.get("tasks_per_job", 1)))
+        wanted = self._spec.options.get("tasks_per_job", 1)
+        return 1 if wanted == AUTO else max(1, int(wanted))
+
+    @property
+    def _helping(self) -> bool:
+        return self._spec.options.get("tasks_per_job") == AUTO
 
     @property
     def _tasks_at_once(self) -> int:
@@ -351,7 +363,8 @@ class BatchSource:
             "grace_s": float(self._spec.options.get("grace", context.grace_s)),
         }
         requeue = bool(self._spec.options.get("requeue", False))
-        return {"name": name, "walltime_s": resources.walltime_s, "requeue": requeue, "init": init}
+        walltime = resources.walltime_s
+        return {"name": name, "walltime_s": walltime, "requeue": requeue, "help": self._helping, "init": init}
 
     def _learn_live(self, token: str) -> None:
         """Jobs of earlier controllers, which may not have been handed to us yet, use slots too."""

@@ -30,6 +30,8 @@ class Job:
     """The scheduler's last word on each element."""
     gone: Dict[int, float] = field(default_factory=dict)
     """Since when an element with open attempts is not in the queue any more, or is there as ended."""
+    absent: Dict[int, float] = field(default_factory=dict)
+    """Since when any element, its attempts open or not, has not been in the queue, by complete listings."""
     kill_at: Dict[int, float] = field(default_factory=dict)
     """When an element that was asked to end is taken out by the scheduler."""
 
@@ -71,6 +73,9 @@ class Job:
         before = dict(self.rows)
         found = self._by_element(rows)
         self.rows.update(found)
+        if complete and asked_at >= self.expected_at:
+            there = {element for element, row in found.items() if row.state not in ENDED_STATES}
+            self.absent = {e: self.absent.get(e, asked_at) for e in range(self.size) if e not in there}
         for element in self.open:
             row = found.get(element)
             if row is not None and row.state not in ENDED_STATES:
@@ -96,10 +101,15 @@ class Job:
         row = self.rows.get(element)
         return row if row is not None and row.state in ENDED_STATES else None
 
-    def is_active(self, element: int) -> bool:
-        """The scheduler was last seen to have started it."""
-        row = self.rows.get(element)
-        return row is not None and row.state in (JobState.RUNNING, JobState.ENDING, JobState.UNKNOWN)
+    def idle(self) -> List[int]:
+        """Elements that wait in the queue although all of their attempts are over: others have run them."""
+        return [
+            element
+            for element, row in self.rows.items()
+            if row.state in (JobState.WAITING, JobState.HELD)
+            and element not in self.open
+            and element not in self.absent
+        ]
 
     def _forget_waiting(self, element: int) -> None:
         """It is not in the queue: what was said of it there is past, unless that was its end."""

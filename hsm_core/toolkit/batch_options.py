@@ -28,7 +28,10 @@ def _lines(description: str) -> Mapping[str, Any]:
 
 
 BATCH_OPTIONS: Mapping[str, Any] = {
-    "tasks_per_job": _number("How many tasks one job, or element of an array, runs after one another.", 1, "integer"),
+    "tasks_per_job": {
+        "description": "How many tasks one job, or element of an array, runs after one another; `auto`: as it has time.",
+        "anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1}],
+    },
     "tasks_at_once": _number("How many of those it runs beside each other.", 1, "integer"),
     "modules": _lines("Environment modules that a job loads."),
     "setup": _lines("Shell lines of the job's script, before anything else."),

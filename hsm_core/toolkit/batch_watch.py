@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
@@ -10,7 +11,7 @@ from .batch_jobs import Job, fate_of
 from .batch_plan import Live, Place, Plan
 from .batch_scheduler import Scheduler
 from .batch_site import News, Site
-from .dialect import ENDED_STATES, JobSeen, JobState, Listing
+from .dialect import ENDED_STATES, Elements, JobSeen, JobState, Listing
 
 __all__ = ["Manners", "Watch"]
 
@@ -29,10 +30,12 @@ class Manners(NamedTuple):
 
     :param lost_grace_s: how long files may take to be seen here after their job is over.
     :param requeue: a task that its job's walltime ended goes on in another job.
+    :param helping: elements run tasks of others when they are done with their own.
     """
 
     lost_grace_s: float = 30.0
     requeue: bool = False
+    helping: bool = False
 
 
 class Watch:
@@ -52,6 +55,7 @@ class Watch:
         self._said: Dict[Attempt, Tuple[ObservationKind, str]] = {}
         self._extra: List[Observation] = []
         self._reserved: Dict[str, Live] = {}
+        self._done: List[str] = []
         self._fruitless: Counter[int] = Counter()
         self._failures: Counter[str] = Counter()
         self._garbage: Set[str] = set()
@@ -149,6 +153,12 @@ class Watch:
         self._told_health = self._health
         return PollResult(seen, complete=False, garbage=garbage, health=health)
 
+    def close(self) -> None:
+        """Take away the news that has been told; let nothing wait for which nothing is left to do."""
+        self._site.news([])
+        with contextlib.suppress(OSError):
+            self._end_idle()
+
     def read_news(self, withdraw: Sequence[Attempt] = ()) -> None:
         """Take in the news now, to be told by the next look.
 
@@ -161,7 +171,7 @@ class Watch:
         return {seen.attempt for seen in self._extra if seen.kind in _OVER}
 
     def _read_news(self, withdraw: Sequence[Attempt] = ()) -> List[Observation]:
-        if not self._where:
+        if not self._where and not withdraw:
             return []
         folders = [self._site.job_dir(job.plan.token, job.number) for job in self.jobs.values()]
         look, self._to_look = sorted(self._to_look), set()
@@ -213,6 +223,7 @@ class Watch:
                 job.take_accounts([row for row in accounts.jobs if row.name == job.name])
         self._scheduler.asked(changed or bool(unexplained))
         self._end_overdue()
+        self._end_idle()
         return [seen for job in self.jobs.values() for seen in self._describe(job)]
 
     def query(self, names: Sequence[str]) -> Listing:
@@ -255,6 +266,15 @@ class Watch:
         if targets:
             self._scheduler.cancel(targets)
 
+    def _end_idle(self) -> None:
+        """Elements whose tasks others have run need not start."""
+        if self._manners.helping:
+            idle = [job.elements(job.idle()) for job in self.jobs.values() if job.id and job.idle()]
+            targets = [*idle, *(Elements(id) for id in self._done)]
+            self._done.clear()
+            if targets:
+                self._scheduler.cancel(targets)
+
     # --- jobs that are over
 
     def _settle_gone(self) -> List[Observation]:
@@ -263,9 +283,9 @@ class Watch:
         fates: Dict[Attempt, Mapping[str, Any]] = {}
         runners: List[str] = []
         for job in self.jobs.values():
+            count = len(attempts)
             for element, since in job.gone.items():
                 row = job.end_of(element)
-                runners.append(f"{job.name}.{element}")
                 told = row is not None and self._preempted.issuperset(job.open[element])
                 if not told and now - since < self._manners.lost_grace_s:
                     continue
@@ -275,10 +295,19 @@ class Watch:
                     fate = fate_of(row, self._manners.requeue, attempt in self._told_to_end)
                     if fate is not None:
                         fates[attempt] = fate
+            if len(attempts) > count:
+                runners += [f"{job.name}.{element}" for element in self._vouched(job, now)]
         if not attempts:
             return []
         verdicts = self._site.settle(attempts, runners, fates)
         return [seen for attempt, verdict in verdicts.items() for seen in self._conclude(attempt, *verdict)]
+
+    def _vouched(self, job: Job, now: float) -> Iterable[int]:
+        """Elements of which the scheduler says that they are no more."""
+        if not self._manners.helping:
+            return job.gone
+        # Any element may have run the task: the one that did must be gone, and for as long as files may take.
+        return [element for element, since in job.absent.items() if now - since >= self._manners.lost_grace_s]
 
     def _conclude(self, attempt: Attempt, verdict: str, detail: Any) -> Iterator[Observation]:
         """What is said of an attempt of a job that is over."""
@@ -293,7 +322,7 @@ class Watch:
         elif verdict == "withdrawn":
             self._blame(row)
             yield self._fruitless_end(attempt, word, row)
-        elif verdict == "unknown":
+        elif verdict == "unknown" and not (self._manners.helping and attempt in self._started):
             yield Observation(attempt, ObservationKind.UNKNOWN, None, str(detail))
 
     def _fruitless_end(self, attempt: Attempt, word: str, row: Optional[JobSeen]) -> Observation:
@@ -322,6 +351,8 @@ class Watch:
             job.drop(element, attempt)
             if not job.open:
                 del self.jobs[job.name]
+                if self._manners.helping and job.id and job.size > 1:
+                    self._done.append(job.id)
 
 
 _OVER = frozenset({ObservationKind.ENDED, ObservationKind.LOST, ObservationKind.WITHDRAWN, ObservationKind.REFUSED})

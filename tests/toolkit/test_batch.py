@@ -169,3 +169,32 @@ def test_time_that_does_not_suffice_is_not_begun(make_rig: Callable[..., Rig], l
     rig.over(*[(index, 1) for index in range(3)])
     assert states(rig) == ["completed", "withdrawn", "withdrawn"]
     assert "walltime" in rig.ends[2, 1].reason
+
+
+def test_elements_help_each_other(make_rig: Callable[..., Rig], lab: Lab, cluster: FakeCluster) -> None:
+    """With `auto` few elements run everything, each task once, and what was left to start is taken from the queue."""
+    cluster.slots = 2
+    rig = make_rig(tasks_per_job="auto")
+    rig.run(*lab.tasks(30, "exit", "0"))
+    assert states(rig) == ["completed"] * 30
+    assert lab.runs() == [(index, 1) for index in range(30)]
+    rig.close()
+    assert all(one.over for one in cluster.elements)
+    assert len([one for one in cluster.elements if one.process]) < 15
+
+
+def test_a_helper_that_dies(make_rig: Callable[..., Rig], lab: Lab, cluster: FakeCluster) -> None:
+    """A task that another element ran is lost only when that element is gone, and not when its own is."""
+    cluster.slots = 1
+    rig = make_rig(tasks_per_job="auto")
+    rig.submit(lab.task(0, "exit", "0"), lab.task(1, "gate", "go"))
+    rig.started(1)
+    cluster.slots = 2
+    lab.until(lambda: cluster.element(1).over, "its own element finds it taken")
+    lab.until(lambda: (rig.look() and False) or (0, 1) in rig.ends, "task 0 is over")
+    for _ in range(10):
+        rig.look()
+    assert (1, 1) not in rig.ends
+    cluster.end(cluster.element(0), "node_failed", 9)
+    (seen,) = rig.over((1, 1))
+    assert seen.kind is ObservationKind.LOST
