@@ -49,6 +49,8 @@ _DEFAULT_SLOTS = 10_000
 _LOOKAHEAD = 10_000
 """Tasks wait in the scheduler's queue, where they gather priority, and run on when every hsm is gone."""
 _CALLS_PER_MINUTE = 30
+_ASK_AGAIN_S = 10.0
+"""A cluster that does not tell its limits, or its queue, is left alone so long."""
 _QUIET_S = 5.0
 """So long after a submission without an answer the scheduler may not show yet what it has accepted."""
 _KILL_SLACK_S = 15.0
@@ -83,17 +85,21 @@ class BatchSource:
         self._sleep = sleep
         self._slots = _DEFAULT_SLOTS if spec.slots is None else spec.slots
         self._opened: Optional[_Opened] = None
-        self._limits: Optional[Limits] = None
+        self._limits = Limits()
+        self._knows_cluster = False
+        self._problem = ""
+        self._ask_again_at = float("-inf")
 
     # --- the contract
 
     def open(self, context: SourceContext) -> None:
-        """Get ready; nothing is asked of the scheduler yet."""
+        """Get ready. :raises NoSourceError: the scheduler's commands are not there; one that is down is waited for."""
         options = self._spec.options
         budget = CallBudget(
             budget_dir(self._dialect.name, os.environ), int(options.get("calls_per_minute", _CALLS_PER_MINUTE))
         )
         scheduler = Scheduler(self._host, self._dialect, budget, float(options.get("poll", 5.0)), self._clock)
+        scheduler.check_commands()
         site = Site(self._host, context, str(options.get("python", sys.executable)))
         manners = Manners(float(options.get("lost_grace", 30.0)), bool(options.get("requeue", False)), self._helping)
         watch = Watch(site, scheduler, manners, self._clock)
@@ -119,13 +125,13 @@ class BatchSource:
     def submit(self, request: SubmitRequest) -> SubmitResult:
         """One job for each group of tasks that fits into one array; the plan is on disk before the first of them."""
         here = self._now_open
-        if self._limits is None:
-            self._limits = here.scheduler.limits(self._spec.options)
-            if self._limits.problem:
-                here.context.say(self._limits.problem)
-            self._learn_live(request.token)
+        problem = self._look_around(request.token)
+        if problem:
+            every = [(task.index, task.attempt) for task in request.tasks]
+            return SubmitResult([TaskAnswer(one, Acceptance.RETRY, reason=problem) for one in every])
+        limits = self._limits
         drafts, answers = self._within_room(
-            draft_jobs(request, self._defaults, self._limits.array_size, self._tasks_per_job)
+            draft_jobs(request, self._defaults, limits.array_size, self._tasks_per_job), limits.queued
         )
         if drafts:
             planned = [
@@ -247,10 +253,23 @@ class BatchSource:
     def _elements_at_once(self) -> int:
         return max(1, self._slots // self._tasks_at_once)
 
-    def _within_room(self, drafts: Iterable[Draft]) -> Tuple[List[Draft], List[TaskAnswer]]:
+    def _look_around(self, token: str) -> str:
+        """Before the first submission: what the user may have, and has. Why that cannot be said, if it cannot."""
+        if self._knows_cluster:
+            return ""
+        now = self._clock()
+        if now >= self._ask_again_at:
+            self._limits = self._now_open.scheduler.limits(self._spec.options)
+            problem = self._limits.problem or self._learn_live(token)
+            if problem and problem != self._problem:
+                self._now_open.context.say(problem)
+            self._problem = problem
+            self._knows_cluster = not problem
+            self._ask_again_at = now + _ASK_AGAIN_S
+        return self._problem
+
+    def _within_room(self, drafts: Iterable[Draft], most: Optional[int]) -> Tuple[List[Draft], List[TaskAnswer]]:
         """What the user may have in the queue now, other jobs counted, and answers for the rest, which waits."""
-        assert self._limits is not None
-        most = self._limits.queued
         if most is None:
             return list(drafts), []
         room = max(0, most - (self._now_open.watch.query([]).queued or 0))
@@ -366,11 +385,13 @@ class BatchSource:
         walltime = resources.walltime_s
         return {"name": name, "walltime_s": walltime, "requeue": requeue, "help": self._helping, "init": init}
 
-    def _learn_live(self, token: str) -> None:
-        """Jobs of earlier controllers, which may not have been handed to us yet, use slots too."""
+    def _learn_live(self, token: str) -> str:
+        """Jobs of earlier controllers, which may not have been handed to us yet, use slots too. What went wrong."""
         here = self._now_open
         sweep = token.rsplit("-", 2)[0] + "-"
         listing = here.watch.query([])
+        if not listing.complete:
+            return listing.problem or f"{self._dialect.name}: the queue cannot be read"
         for row in listing.jobs:
             earlier, _, _ = row.name.rpartition(".")
             if not row.name.startswith(sweep) or row.name in here.watch.jobs or row.state in ENDED_STATES:
@@ -378,6 +399,7 @@ class BatchSource:
             plan = here.site.plan(earlier)
             if plan is not None and plan.source == self._spec.id and row.name in plan.names():
                 here.watch.reserve(row.name, Live(row.job, plan.jobs[plan.names().index(row.name)].at_once))
+        return ""
 
     def _ask_for(self, names: Sequence[str]) -> Dict[str, str]:
         """The ids of those of these jobs that the queue has. :raises OSError: when the answer is not whole."""

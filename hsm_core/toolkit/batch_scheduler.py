@@ -6,6 +6,7 @@ import time
 from typing import Any, Callable, List, Mapping, Optional, Sequence
 
 from ..contract import Acceptance, Host
+from ..errors import NoSourceError
 from .budget import CallBudget
 from .dialect import Dialect, Elements, JobRequest, Limits, Listing, Output, Submission
 
@@ -14,6 +15,8 @@ __all__ = ["Scheduler"]
 _QUERY_TIMEOUT_S = 40.0
 """Slurm's own clients give up after 9 to 18 s; a slow answer is better than none."""
 _SUBMIT_TIMEOUT_S = 60.0
+_NOT_FOUND = 127
+"""The exit code of a shell, and of `env`, that finds no such command."""
 _SLOWER = 1.5
 _FASTEST_S, _SLOWEST_S = 5.0, 60.0
 
@@ -103,6 +106,16 @@ class Scheduler:
             outputs.append(self._output(command))
         return self._dialect.read_limits(outputs, self.user, options)
 
+    def check_commands(self) -> None:
+        """See whether the scheduler's commands are on the host. :raises NoSourceError: they are not."""
+        self._budget.take(urgent=True)
+        command = self._dialect.ping()
+        if self._output(command).returncode == _NOT_FOUND:
+            raise NoSourceError(
+                f"{command[0]}: no such command on {self._host.name}",
+                f"run hsm where the commands of {self._dialect.name} are",
+            )
+
     def problem(self) -> str:
         """Empty when the scheduler answers, else one line for a person."""
         self._budget.take(urgent=True)
@@ -133,7 +146,7 @@ class Scheduler:
         try:
             return self._run(command, _QUERY_TIMEOUT_S)
         except FileNotFoundError:
-            return Output(127, "", f"{command[0]}: command not found")
+            return Output(_NOT_FOUND, "", f"{command[0]}: command not found")
         except OSError as error:
             return Output(-1, "", str(error))
 

@@ -147,7 +147,8 @@ class Limits:
 
     :param array_size: elements that one array may have at the most; 1 where there are no arrays.
     :param queued: jobs, array elements counted singly, that this user may have in the queue; None: as many as wanted.
-    :param problem: one line for a person, when some of it could not be found out and cautious values stand in.
+    :param problem: one line for a person, when they could not be found out: nothing is submitted then, and they are
+        asked for again.
     """
 
     array_size: int = 1
@@ -252,7 +253,7 @@ class Dialect(Protocol):
         """The commands whose outputs tell the limits."""
 
     def read_limits(self, outputs: Sequence[Output], user: str, options: Mapping[str, Any]) -> Limits:
-        """What they told; one output for each command, in order. With none, cautious values."""
+        """What they told; one output for each command, in order."""
 
     def ping(self) -> Sequence[str]:
         """A quick command by which to see whether the scheduler answers."""

@@ -76,6 +76,19 @@ def test_nobody_knows_yet(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
     assert lab.runs() == [(0, 1)]
 
 
+@pytest.mark.parametrize("command", ["limits", "queue"])
+def test_nothing_is_assumed_of_a_cluster(rig: Rig, lab: Lab, cluster: FakeCluster, command: str) -> None:
+    """Before its limits and what is in its queue are known, nothing is submitted, and it is not pestered."""
+    cluster.spoil[command] = lambda done: Completed(1, b"", b"cannot contact the controller")
+    before = len(cluster.calls)
+    for _ in range(5):
+        answers = rig.submit(*lab.tasks(2, "exit", "0"))
+        assert {answer.acceptance for answer in answers.values()} == {Acceptance.RETRY}
+        assert answers[0, 1].reason
+    assert len(cluster.calls) <= before + 2
+    assert not cluster.elements
+
+
 def test_found_by_its_work(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
     """A job that the scheduler has forgotten was accepted all the same, if it has claimed a task."""
     begin(rig, lab)
