@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 from pathlib import Path
+from typing import Any, ClassVar, Mapping
 
 import pytest
 from hsm_slurm.plugin import hsm_source_types
@@ -19,6 +20,7 @@ class TestSlurm(SourceConformance):
     """Over the real runner, in real jobs."""
 
     kind = "slurm"
+    options: ClassVar[Mapping[str, Any]] = {"lost_grace": 3}
 
     @pytest.fixture(autouse=True)
     def on_a_cluster(self, request: pytest.FixtureRequest) -> None:

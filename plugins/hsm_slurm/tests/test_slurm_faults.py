@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import time
@@ -210,8 +211,10 @@ def test_no_munge_for_a_while(site):
 
 
 def test_no_controller_at_all(site):
-    """A cluster that does not answer is said, and nothing is begun on it."""
+    """`hpc` is no cluster that does not answer: the person hears so, and nothing is begun."""
     site.declare(2)
+    config = json.loads((site.root / "hsm_config.yaml").read_text())
+    (site.root / "hsm_config.yaml").write_text(json.dumps({"project": config["project"]}))
     site.cluster.signal("slurmctld", signal.SIGTERM)
     site.until(lambda: not site.cluster.pids("slurmctld"))
     try:
@@ -220,6 +223,22 @@ def test_no_controller_at_all(site):
         site.cluster.start_controller()
     assert code == 4, said
     assert "DOWN" in said or "Unable to contact" in said, said
+
+
+def test_a_controller_that_is_down_at_the_beginning(site):
+    """A cluster that was named is waited for, the person hears why, and arrays are as large as they may be."""
+    site.declare(5)
+    site.cluster.signal("slurmctld", signal.SIGTERM)
+    site.until(lambda: not site.cluster.pids("slurmctld"))
+    try:
+        process = site.start("run", "--sources", "slurm", "--sweep-id", "s")
+        site.until(lambda: "Unable to contact slurm controller" in site.said(process))
+    finally:
+        site.cluster.start_controller()
+    code, said = site.end(process)
+    assert code == 0, said
+    site.check()
+    assert site.counted()["sbatch"] == 1
 
 
 def test_commands_that_are_not_there(site):

@@ -119,3 +119,12 @@ def test_without_munge_nothing_was_sent():
         + "Protocol authentication error"
     )
     assert verdict(text).acceptance is Acceptance.RETRY
+
+
+def test_one_controller_that_is_up_is_enough():
+    """A backup that is down is no trouble; without any, the person reads Slurm's words without its stars."""
+    both = "Slurmctld(primary) at a is DOWN\nSlurmctld(backup) at b is UP\n"
+    assert SlurmDialect().read_ping(Output(0, both, "")) == ""
+    stars = "Slurmctld(primary) at a is DOWN\n*****\n** RESTORE SLURMCTLD DAEMON TO SERVICE **\n*****\n"
+    assert SlurmDialect().read_ping(Output(1, stars, "")) == "Slurmctld(primary) at a is DOWN"
+    assert SlurmDialect().read_ping(Output(-1, "", "did not end within 40 s")) == "did not end within 40 s"

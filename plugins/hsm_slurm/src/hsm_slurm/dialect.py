@@ -9,7 +9,7 @@ from hsm_core.toolkit.dialect import Elements, JobRequest, Limits, Listing, Outp
 from .arrays import show_indices
 from .limits import limits_commands, read_limits
 from .listings import accounting_command, queue_command, read_accounting, read_queue
-from .problems import problem_of, read_submission
+from .problems import read_ping, read_submission
 from .script import directives, submit_command
 
 __all__ = ["SlurmDialect"]
@@ -86,7 +86,7 @@ class SlurmDialect:
 
     def read_ping(self, output: Output) -> str:
         """Up, if any of its controllers is."""
-        return "" if " is UP" in output.stdout else problem_of(output) or "the controller does not answer"
+        return read_ping(output)
 
 
 def _portions(targets: Sequence[Elements]) -> Sequence[Sequence[str]]:

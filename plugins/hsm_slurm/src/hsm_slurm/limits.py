@@ -30,9 +30,9 @@ def read_limits(outputs: Sequence[Output], options: Mapping[str, Any]) -> Limits
 
     :param options: of the source; `account`, `partition` and `qos` say which associations count.
     """
-    if not outputs or problem_of(outputs[0]):
-        reason = problem_of(outputs[0]) if outputs else "not asked"
-        return Limits(problem=f"cannot read the cluster's limits: {reason}")
+    problem = problem_of(outputs[0]) if outputs else "they were not asked for"
+    if problem:
+        return Limits(problem=f"cannot read the cluster's limits: {problem}")
     config: Dict[str, str] = dict(_SETTING.findall(outputs[0].stdout))
     sizes = [_number(config.get("MaxArraySize", "")), _number(config.get("MaxJobCount", ""))]
     sizes += [int(found) for found in _ARRAY_TASKS.findall(config.get("SchedulerParameters", ""))]

@@ -11,7 +11,7 @@ from typing import Sequence, Tuple
 from hsm_core.contract import Acceptance
 from hsm_core.toolkit.dialect import Output, Submission
 
-__all__ = ["problem_of", "read_submission"]
+__all__ = ["problem_of", "read_ping", "read_submission"]
 
 _PREFIX = re.compile(r"^(?:sbatch|squeue|sacct|scontrol|scancel|sinfo|sacctmgr): (?:error: |fatal: )?")
 _BOILERPLATE = re.compile(r"^(?:Batch job submission failed: |slurm_load_\w+ error: |allocation failure: )")
@@ -101,6 +101,14 @@ def read_submission(output: Output) -> Submission:
         return Submission(Acceptance.INDETERMINATE, reason=f"sbatch named no job: {_said(output) or 'it said nothing'}")
     said = _said(output) or f"sbatch ended with code {output.returncode} and said nothing"
     return Submission(_verdict(output.stderr + output.stdout), reason=said)
+
+
+def read_ping(output: Output) -> str:
+    """Empty when any controller of the cluster is up, else one line for a person."""
+    told = [line.strip() for line in output.stdout.splitlines() if " is " in line]
+    if any(line.endswith("is UP") for line in told):
+        return ""
+    return "; ".join(told) or problem_of(output) or "the controller does not answer"
 
 
 def _verdict(text: str) -> Acceptance:
