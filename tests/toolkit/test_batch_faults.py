@@ -67,13 +67,14 @@ def test_failed_and_never_accepted(rig: Rig, lab: Lab, cluster: FakeCluster) -> 
 
 def test_nobody_knows_yet(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
     """While the queue cannot be read, `find` raises instead of saying that nothing was submitted."""
+    rig.run(lab.task(0, "exit", "0"))
     cluster.spoil["submit"] = cluster.spoil["queue"] = lambda done: SOCKET_TIMED_OUT
     with pytest.raises(OSError, match="Socket timed out"):
-        rig.submit(lab.task(0, "exit", "0"))
+        rig.submit(lab.task(1, "exit", "0"))
     cluster.spoil.clear()
-    rig.adopt(rig.source.find(rig.token, [(0, 1)]))
-    rig.over((0, 1))
-    assert lab.runs() == [(0, 1)]
+    rig.adopt(rig.source.find(rig.token, [(1, 1)]))
+    rig.over((1, 1))
+    assert lab.runs() == [(0, 1), (1, 1)]
 
 
 @pytest.mark.parametrize("command", ["limits", "queue"])
