@@ -67,7 +67,7 @@ class Settings:
             for key in ("command", "setup"):
                 values[key] = tuple(values[key])
             return cls(**values)
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise StoreError(
                 f"cannot read how {layout.sweep_id} was begun: {path}: {error}", "was its folder copied whole?"
             ) from error
