@@ -1563,6 +1563,8 @@ def settle(request: "Mapping[str, Any]") -> "Any":
     """
     sweep_dir, tasks = read_request(request)
     affairs = Affairs(sweep_dir, bool(request.get("takeover")))
+    if request.get("withdraw") and os.path.isdir(sweep_dir):
+        os.makedirs(affairs.tasks_dir, exist_ok=True)  # no runner may ever have come here; claims need it
     affairs.bury_all(tasks)
     answers = []
     for index, attempt, name in tasks:

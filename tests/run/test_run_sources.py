@@ -59,6 +59,13 @@ def test_anything_else_is_a_usage_error_of_one_line(text: str) -> None:
         assert refusal.hint
 
 
+@pytest.mark.parametrize("text", ["local:4:5", "local:4:", "local:x:y:5", "local:0"])
+def test_a_name_is_never_a_number(text: str) -> None:
+    """`local:4:5` is a slip of the finger, not a source called 4."""
+    with pytest.raises(UsageError):
+        parse_sources(text)
+
+
 def _fail(*arguments: Any) -> Any:
     raise AssertionError("resolving does no I/O and makes no source")
 
