@@ -252,3 +252,23 @@ def test_without_any_source_the_sweep_says_why(stage: Stage) -> None:
     state = stage.sweep.state()
     assert state.sweep_state() == "interrupted"
     assert state.counts[TaskState.PENDING] == 20
+
+
+def test_a_broken_strategy_is_replaced_even_while_a_source_hangs(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks go to whoever has room; the failure is noted once."""
+
+    def fail(*arguments: object) -> None:
+        raise ZeroDivisionError("strategy bug")
+
+    monkeypatch.setattr(InTurn, "assign", fail)
+    released = threading.Event()
+    stage["b"].calls["submit"] = lambda: _wait(released)
+    stage.start()
+    try:
+        stage.until(lambda: stage.count(TaskState.COMPLETED) >= 18)
+    finally:
+        released.set()
+    finish, _ = stage.end()
+    assert finish.state == "completed"
+    notes = [event["text"] for event in stage.events("note") if "strategy" in event["text"]]
+    assert notes == ["the strategy failed: ZeroDivisionError: strategy bug"]
