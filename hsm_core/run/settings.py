@@ -66,8 +66,9 @@ class Settings:
             values = {key: value for key, value in data.items() if key in known}
             values["sources"] = tuple(SourceSpec(**spec) for spec in values["sources"])
             values["resources"] = _resources(values.get("resources") or {})
+            values.setdefault("argv", ())
             for key in ("command", "setup", "argv"):
-                values[key] = tuple(values.get(key, ()))
+                values[key] = tuple(values[key])
             return cls(**values)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise StoreError(
