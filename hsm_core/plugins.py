@@ -135,6 +135,11 @@ class Plugins:
         return self._kinds
 
     @property
+    def versions(self) -> Mapping[str, str]:
+        """Versions of the distributions that plugins came from."""
+        return {info.distribution: info.version for info in self.infos if info.distribution}
+
+    @property
     def strategies(self) -> Mapping[str, StrategyType]:
         """Strategies by name."""
         return self._strategies

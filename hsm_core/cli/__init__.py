@@ -54,15 +54,14 @@ class _LazyGroup(click.Group):
             return ExitCode.OK
 
     def resolve_command(self, ctx: click.Context, args: List[str]):  # type: ignore[no-untyped-def]
-        typed = args[0]  # click may use up the list before it raises
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
+        typed = args[0]
+        if typed not in _COMMANDS and not ctx.resilient_parsing:
             from difflib import get_close_matches
 
             near = get_close_matches(typed, _COMMANDS, 1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise click.UsageError(error.message + hint, ctx) from None
+            raise click.UsageError(f"No such command {typed!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -78,7 +78,7 @@ def complete(
             failed = sum(state.counts[one] for one in _BAD)
             click.echo("\n".join(lines) or f"{sweep.id}: nothing is missing.")
             if failed and not retry_failed:
-                click.echo(f"{failed} tasks failed; to run them again: hsm complete {sweep.id} --retry-failed")
+                click.echo(f"{_tasks(failed)} failed; to run again: hsm complete {sweep.id} --retry-failed")
             raise SystemExit(ExitCode.OK if dry_run or not failed else ExitCode.TASKS_FAILED)
     elif dry_run:
         click.echo(f"{sweep.id}: nothing was run yet.")
@@ -104,11 +104,15 @@ def _plan(counts: Mapping[TaskState, int], restore: Sequence[TaskState]) -> List
     in_flight = sum(counts[one] for one in IN_FLIGHT)
     lines = []
     if counts[TaskState.PENDING]:
-        lines.append(f"{counts[TaskState.PENDING]} tasks that were never run: to run")
+        lines.append(f"{_tasks(counts[TaskState.PENDING])} never run: to run")
     if in_flight:
-        lines.append(f"{in_flight} tasks that were under way: to adopt if they live, else to settle and run again")
-    lines += [f"{counts[one]} tasks {one.value}: to run again" for one in restore if counts[one]]
+        lines.append(f"{_tasks(in_flight)} under way: to adopt if they live, else to settle and run again")
+    lines += [f"{_tasks(counts[one])} {one.value}: to run again" for one in restore if counts[one]]
     return lines
+
+
+def _tasks(count: int) -> str:
+    return "1 task" if count == 1 else f"{count:,} tasks"
 
 
 def _options_given(context: click.Context) -> List[str]:

@@ -136,16 +136,17 @@ class Assigner:
         self, tasks: Sequence[int], views: Sequence[SourceView], limit: int, events: List[Event], now: float
     ) -> Dict[str, List[int]]:
         """What the strategy says, unless it fails, or keeps everything back while nothing is in flight."""
+        failed = False
         try:
             chosen = self._lawful(self._strategy.assign(tasks, views, limit), tasks, views)
         except Exception as error:
             # A strategy is somebody else's code: whatever it raises must not stop the sweep.
-            chosen = {}
+            chosen, failed = {}, True
             words = f"the strategy failed: {type(error).__name__}: {error}"
             if words != self._strategy_failed:
                 self._strategy_failed = words
                 self._add(events, make("note", now, text=words))
-        if not chosen and not self._state.in_flight:
+        if not chosen and (failed or not self._state.in_flight):
             chosen = self._lawful([(index, view.id) for view in views for index in tasks], tasks, views)
         return chosen
 

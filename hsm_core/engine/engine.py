@@ -29,6 +29,8 @@ from .troubles import Troubles
 
 __all__ = ["Cancel", "Collect", "Engine", "Find", "Finish", "Instruction", "Submit"]
 
+_AT_ONCE_S = 1.0
+"""How long a controller that must go at once waits to see the tasks end that it killed, so that it can say so."""
 _GIVE_UP_S = 900.0
 """How long a sweep waits for its last tasks at sources of which nothing can be learned."""
 
@@ -51,6 +53,7 @@ class Engine:
         self._resting = False
         self._interrupted: Optional[str] = None
         self._at_once = False
+        self._leave_by: Optional[float] = None
 
     @property
     def joined(self) -> Mapping[str, Capabilities]:
@@ -183,7 +186,7 @@ class Engine:
             instructions += submissions
         if self._to_find:
             self._find(instructions, now)
-        if self._interrupted or self.state.cancelling or self.state.ending:
+        if self._interrupted or self.state.held or self.state.cancelling or self.state.ending:
             self._end(instructions, now)
         self._collect(instructions, now)
         finish = self._finish(now)
@@ -225,7 +228,9 @@ class Engine:
             attempt = (index, task.attempt)
             if attempt in self._told_to_end or not self._speaks(task.source, now):
                 continue
-            if task.cancelling or (self._interrupted and self._capabilities[task.source].interrupts):
+            interrupted = self._interrupted and self._capabilities[task.source].interrupts
+            # A hold takes back what waits at a source, and lets run what runs.
+            if task.cancelling or interrupted or (self.state.held and task.state is not TaskState.RUNNING):
                 self._told_to_end.add(attempt)
                 by_source.setdefault(task.source, {})[attempt] = task.handle
         instructions.extend(Cancel(source, handles) for source, handles in by_source.items())
@@ -249,7 +254,9 @@ class Engine:
         if state.finished == state.total:
             return Finish(state.sweep_state(), "finished")
         if self._interrupted:
-            waits = self._to_wait_for() and not self._at_once
+            if self._at_once and self._leave_by is None:
+                self._leave_by = now + _AT_ONCE_S
+            waits = self._to_wait_for() and (self._leave_by is None or now < self._leave_by)
             return None if waits else Finish("interrupted", self._interrupted)
         if self._resting:
             waits = any(task.cancelling and self._is_heard_of(task) for task in state.live.values())

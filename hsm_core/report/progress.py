@@ -169,14 +169,14 @@ def conclusion(facts: Facts, where: str) -> List[str]:
 def _verdict(facts: Facts) -> str:
     sweep_id, state, total = facts["sweep_id"], facts["state"], facts["total"]
     counts = ", ".join(f"{facts['counts'][one]:,} {one}" for one in ENDINGS if facts["counts"][one])
-    took = span(facts["duration_s"])
+    took = "" if facts["duration_s"] is None else f" in {span(facts['duration_s'])}"
     if state == "completed":
         tasks = "its one task" if total == 1 else f"all {total:,} tasks"
-        return f"{sweep_id} completed: {tasks} in {took}."
+        return f"{sweep_id} completed: {tasks}{took}."
     if state == "completed_with_failures":
-        return f"{sweep_id} ended with failures: of {total:,} tasks {counts}, in {took}."
+        return f"{sweep_id} ended with failures: of {total:,} tasks {counts}{took and ','}{took}."
     if state == "cancelled":
-        return f"{sweep_id} was cancelled: of {total:,} tasks {counts}, in {took}."
+        return f"{sweep_id} was cancelled: of {total:,} tasks {counts}{took and ','}{took}."
     why = f": {one_line(facts['reason'])}" if facts["reason"] else ""
     so_far = f"{progress_text(facts)} finished" + (f", {counts}" if counts else "")
     if state == "held":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Type, TypeVar
+from collections.abc import Mapping  # typing's has no name on Python 3.8
+from typing import Any, Dict, Type, TypeVar
 
 from ..contract import (
     Acceptance,

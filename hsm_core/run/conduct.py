@@ -126,7 +126,7 @@ def conduct(layout: SweepLayout, how: Conduct, plugins: Plugins) -> Tuple[Finish
             )
             if how.only_cancel:
                 controller.only_cancel(how.cancel_tasks)
-            origin = None if layout.metadata.exists() else write_origin(layout, settings, sweep)
+            origin = None if layout.metadata.exists() else write_origin(layout, settings, sweep, plugins.versions)
             finish: Optional[Finish] = None
             try:
                 finish = controller.run(_offers(layout, settings, how, state, plugins))

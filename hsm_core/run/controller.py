@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from queue import Empty, SimpleQueue
-from types import FrameType
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
 
 from ..contract import Attempt, HealthReport, Source, SourceContext, Strategy, SyncRequest, TaskSpec
 from ..engine.engine import Cancel, Collect, Engine, Find, Finish, Instruction, Submit
@@ -20,6 +17,7 @@ from ..store import requests
 from ..store.journal import JournalFull, JournalWriter
 from ..store.layout import SweepLayout
 from ..store.lease import Lease
+from .signals import SignalCatcher, Signalled
 from .worker import (
     Answered,
     Collected,
@@ -70,12 +68,6 @@ class Offer(NamedTuple):
     slots: Optional[int]
 
 
-class _Signalled(NamedTuple):
-    """A signal came; the handler only says so."""
-
-    name: str
-
-
 class Controller:
     """Runs one sweep until nothing is left to do, or somebody says stop.
 
@@ -111,11 +103,12 @@ class Controller:
         self._grace_s = grace_s
         self._verify = verify
         self._tell = tell
-        self._inbox: SimpleQueue[Union[Message, _Signalled]] = SimpleQueue()
+        self._inbox: SimpleQueue[Union[Message, Signalled]] = SimpleQueue()
         self._workers: Dict[str, Worker] = {}
         self._caps: Dict[str, Optional[int]] = {}
         self._hung: Dict[str, str] = {}
         self._first_events: List[Event] = []
+        self._catcher = SignalCatcher(self._inbox.put)
         self._signals = 0
         self._next_beat = self._next_look = 0.0
         self._to_answer: List[Tuple[requests.Request, Dict[str, str]]] = []
@@ -126,20 +119,19 @@ class Controller:
         :raises Superseded: another controller has taken the sweep over; nothing more was written.
         :raises StoreError: the journal cannot be written and never will be.
         """
-        restore = self._catch_signals()
         finish: Optional[Finish] = None
-        try:
-            self._start(offers)
-            while finish is None:
-                finish = self._turn()
-            closed = make("closed", time.time(), state=finish.state, reason=finish.reason)
-            reduce(self._engine.state, closed)  # the views that are written last must know it
-            self._commit([closed])
-            return finish
-        finally:
-            for worker in self._workers.values():
-                worker.close(_PATIENCE_S if finish is not None and not self._hung else 0.0)
-            restore()
+        with self._catcher:
+            try:
+                self._start(offers)
+                while finish is None:
+                    finish = self._turn()
+                closed = make("closed", time.time(), state=finish.state, reason=finish.reason)
+                reduce(self._engine.state, closed)  # the views that are written last must know it
+                self._commit([closed])
+                return finish
+            finally:
+                for worker in self._workers.values():
+                    worker.close(_PATIENCE_S if finish is not None and not self._hung else 0.0)
 
     def only_cancel(self, tasks: Optional[Sequence[int]]) -> None:
         """Call before `run`: end these tasks, or all, and do nothing else."""
@@ -195,7 +187,7 @@ class Controller:
             sink.flush(now)
         return finish
 
-    def _messages(self) -> Iterator[Union[Message, _Signalled]]:
+    def _messages(self) -> Iterator[Union[Message, Signalled]]:
         """What has come; waits for the first, but no longer than a tick."""
         try:
             yield self._inbox.get(timeout=_TICK_S)
@@ -204,10 +196,10 @@ class Controller:
         except Empty:
             return
 
-    def _absorb(self, message: Union[Message, _Signalled], now: float) -> List[Event]:
+    def _absorb(self, message: Union[Message, Signalled], now: float) -> List[Event]:
         """Let the engine take in one message; the events are already in the state."""
         engine = self._engine
-        if isinstance(message, _Signalled):
+        if isinstance(message, Signalled):
             self._signals += 1
             engine.interrupt(f"interrupted by {message.name}", at_once=self._signals > 1)
             self._tell(
@@ -320,7 +312,7 @@ class Controller:
                 if not told:
                     told = True
                     self._tell(f"{full.message}; waiting ({full.hint})")
-                if self._signals_waiting() > 1:
+                if self._catcher.received > 1:
                     raise
                 time.sleep(_FULL_DISK_PAUSE_S)
         _log.debug("journalled", events=len(events), position=list(self._journal.position))
@@ -344,33 +336,6 @@ class Controller:
             self._workers[instruction.source].cancel(instruction.handles, grace)
         elif isinstance(instruction, Collect):
             self._workers[instruction.source].collect(instruction.handles)
-
-    # --- signals
-
-    def _catch_signals(self) -> Callable[[], None]:
-        """Turn Ctrl-C, TERM and HUP into messages; gives back how to undo it."""
-        self._received = 0
-        if threading.current_thread() is not threading.main_thread():
-            return lambda: None
-
-        def handle(number: int, frame: Optional[FrameType]) -> None:
-            self._received += 1
-            self._inbox.put(_Signalled(signal.Signals(number).name))
-
-        old: List[Tuple[int, Any]] = []
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # Under nohup a hang-up is ignored, and stays ignored.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                old.append((number, signal.signal(number, handle)))
-
-        def restore() -> None:
-            for number, handler in old:
-                signal.signal(number, handler)
-
-        return restore
-
-    def _signals_waiting(self) -> int:
-        return self._received
 
 
 def _are_indices(tasks: object) -> bool:

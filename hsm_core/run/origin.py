@@ -6,6 +6,7 @@ import contextlib
 import threading
 from dataclasses import asdict
 from pathlib import Path
+from typing import Mapping
 
 from ..space import SweepFile
 from ..store.layout import SweepLayout
@@ -15,14 +16,19 @@ from .settings import Settings
 __all__ = ["write_origin"]
 
 
-def write_origin(layout: SweepLayout, settings: Settings, sweep: SweepFile) -> threading.Thread:
-    """Begin to write sweep_metadata.yaml; the thread ends when it is there, or cannot be written."""
-    thread = threading.Thread(target=_write, args=(layout, settings, sweep), name="origin")
+def write_origin(
+    layout: SweepLayout, settings: Settings, sweep: SweepFile, versions: Mapping[str, str]
+) -> threading.Thread:
+    """Begin to write sweep_metadata.yaml; the thread ends when it is there, or cannot be written.
+
+    :param versions: of the installed plugins, by distribution.
+    """
+    thread = threading.Thread(target=_write, args=(layout, settings, sweep, versions), name="origin")
     thread.start()
     return thread
 
 
-def _write(layout: SweepLayout, settings: Settings, sweep: SweepFile) -> None:
+def _write(layout: SweepLayout, settings: Settings, sweep: SweepFile, versions: Mapping[str, str]) -> None:
     from ..project.fingerprint import fingerprint
 
     origin = {
@@ -38,7 +44,7 @@ def _write(layout: SweepLayout, settings: Settings, sweep: SweepFile) -> None:
         "retries": settings.retries,
         "timeout_s": settings.timeout_s,
         "verify_sync": settings.verify_sync,
-        "provenance": fingerprint(Path(settings.project_dir)),
+        "provenance": fingerprint(Path(settings.project_dir), settings.argv or None, versions),
     }
     with contextlib.suppress(OSError):  # a view: that it is missing is seen, and the sweep goes on
         write_metadata(layout, origin)

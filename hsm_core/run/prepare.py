@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Optional, Tuple
@@ -83,6 +84,7 @@ def prepare(config: LoadedConfig, sweep_path: Path, options: RunOptions, plugins
         env=dict(project.env),
         setup=(*project.setup, *activation(project.conda_env)),
         sources=tuple(specs),
+        argv=tuple(sys.argv),
         strategy=strategy,
         seed=secrets.randbits(31),
         parallel_limit=options.parallel_limit or compute.parallel_limit,

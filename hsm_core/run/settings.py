@@ -24,6 +24,7 @@ class Settings:
 
     :param total: number of tasks, `--max-tasks` taken into account.
     :param digest: of the parameter space, to notice a changed sweep file.
+    :param argv: the command line that began the sweep, which a controller in the background does not have.
     :param verify_sync: False is recorded: a person chose not to look.
     """
 
@@ -37,6 +38,7 @@ class Settings:
     env: Mapping[str, str]
     setup: Tuple[str, ...]
     sources: Tuple[SourceSpec, ...]
+    argv: Tuple[str, ...] = ()
     strategy: str = "round_robin"
     seed: int = 0
     parallel_limit: Optional[int] = None
@@ -64,10 +66,11 @@ class Settings:
             values = {key: value for key, value in data.items() if key in known}
             values["sources"] = tuple(SourceSpec(**spec) for spec in values["sources"])
             values["resources"] = _resources(values.get("resources") or {})
-            for key in ("command", "setup"):
+            values.setdefault("argv", ())
+            for key in ("command", "setup", "argv"):
                 values[key] = tuple(values[key])
             return cls(**values)
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise StoreError(
                 f"cannot read how {layout.sweep_id} was begun: {path}: {error}", "was its folder copied whole?"
             ) from error

@@ -58,7 +58,7 @@ def _parse_one(part: str, text: str) -> SourceRequest:
         slots = int(fields.pop())
         if not 1 <= slots <= 1_000_000:
             raise UsageError(f"--sources: {shown} asks for {slots} slots", "give a number from 1 to 1000000")
-    if len(fields) > 2:
+    if len(fields) > 2 or (len(fields) == 2 and fields[1].isdecimal()):
         raise UsageError(f"--sources: {shown} has too many fields", _FORM)
     return SourceRequest(fields[0], fields[1] if len(fields) == 2 else None, slots)
 

@@ -144,6 +144,7 @@ class Worker:
         self._verify = verify
         self._inbox: SimpleQueue[Any] = SimpleQueue()
         self._poll_asked = False
+        self._poll_interval_s = 1.0
         self._call: Optional[Tuple[str, float, float]] = None
         self._thread = threading.Thread(target=self._run, name=f"source-{self.id}", daemon=True)
 
@@ -195,8 +196,7 @@ class Worker:
         if not self._open():
             self._inbox.get()  # nothing to do but to be closed
             return
-        capabilities = self._source.capabilities()
-        next_poll = next_health = time.monotonic() + capabilities.poll_interval_s
+        next_poll = next_health = time.monotonic() + self._poll_interval_s
         if self._handles:
             next_poll = 0.0
         while True:
@@ -216,7 +216,7 @@ class Worker:
                 self._poll()
                 now = time.monotonic()
             if now >= next_poll:
-                next_poll = now + capabilities.poll_interval_s
+                next_poll = now + self._poll_interval_s
             if now >= next_health:
                 next_health = now + self._health_interval_s
                 self._guarded("health", 30.0, self._ask_health)
@@ -226,7 +226,9 @@ class Worker:
             self._source.open(self._context)
             if self._verify is not None:
                 self._verify_sync(self._verify)
-            self._post(Opened(self.id, checked(self._source.capabilities(), Capabilities, "capabilities")))
+            capabilities = checked(self._source.capabilities(), Capabilities, "capabilities")
+            self._poll_interval_s = capabilities.poll_interval_s
+            self._post(Opened(self.id, capabilities))
 
         return self._guarded("open", 60.0, open_source)
 

@@ -376,6 +376,8 @@ def news(request: "Mapping[str, Any]") -> "Any":
     sweep_dir, looks = base.read_request(dict(request, tasks=request.get("look") or ()))
     _, withdrawals = base.read_request(dict(request, tasks=request.get("withdraw") or ()))
     affairs = base.Affairs(sweep_dir, False)
+    if withdrawals and os.path.isdir(sweep_dir):
+        os.makedirs(affairs.tasks_dir, exist_ok=True)  # no runner may ever have come here; claims need it
     for _, attempt, name in withdrawals:
         try:
             if not base.is_claimed(os.path.join(affairs.tasks_dir, base.raw(name)), attempt):

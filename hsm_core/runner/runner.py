@@ -62,7 +62,8 @@ OF_A_PROGRAM = frozenset([errno.ENOENT, errno.EACCES, errno.EPERM])  # what star
 RECORD_KEYS = (
     "state exit_code signal started_at duration_s max_rss_mb cpu_s host pid slot gpus oom_killed reason by"
 ).split()
-RESERVED = frozenset([b"status.yaml", b"stdout.log", b"stderr.log", b"results", b"attempts"])
+NEW = b".new"  # what a status is called until the one before it is gone
+RESERVED = frozenset([b"status.yaml", b"status.yaml" + NEW, b"stdout.log", b"stderr.log", b"results", b"attempts"])
 
 
 # ---- text and small files ----------------------------------------------------------------------------------
@@ -116,11 +117,15 @@ def read_status(path: "Path") -> "Status":
 
     :raises OSError: when the file is there and cannot be read.
     """
-    try:
-        with open(raw(path), "rb") as file:
-            data = file.read()
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
+    data = b""
+    # In the middle of `replace_status` the file has its other name, and then its own again.
+    for name in (raw(path), raw(path) + NEW, raw(path)):
+        try:
+            with open(name, "rb") as file:
+                data = file.read()
+            break
+        except (FileNotFoundError, NotADirectoryError):
+            continue
     status: "Status" = {}
     # Without its newline a line may be torn, and half a number is a number.
     for line in data.decode("utf-8", "replace").split("\n")[:-1]:
@@ -176,6 +181,29 @@ def is_gone(path: bytes) -> bool:
     except OSError:
         pass
     return False
+
+
+def replace_status(path: bytes, data: bytes) -> None:
+    """Replace a `status.yaml` as a whole, for readers who use `read_status`.
+
+    The new file is complete before the old one goes. A rename over the old one would do without the moment between,
+    but ext4 answers it by writing the data out at once, which costs as much as starting the task.
+
+    :raises OSError: when it cannot be written; the old one stands then.
+    """
+    try:
+        write_file(path + NEW, data)
+    except OSError:
+        try:
+            os.unlink(path + NEW)
+        except OSError:
+            pass
+        raise
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    os.rename(path + NEW, path)
 
 
 # ---- hosts and processes -----------------------------------------------------------------------------------
@@ -358,7 +386,7 @@ def claim(folder: bytes, attempt: int) -> bool:
 
 def archive_files(folder: bytes, previous: bytes) -> None:
     """Move everything of the attempt before into its own folder; may be repeated after a failure."""
-    for name in sorted(os.listdir(folder), key=lambda name: name != b"status.yaml"):
+    for name in sorted(os.listdir(folder), key=lambda name: not name.startswith(b"status.yaml")):
         if name != b"attempts":
             os.rename(os.path.join(folder, name), os.path.join(previous, name))
 
@@ -1167,12 +1195,12 @@ class Runner:
         status = dict(record, task_id=task.name, attempt=task.attempt, source=self.source, runner=self.id)
         path, text = os.path.join(task.folder, b"status.yaml"), status_text(status)
         try:
-            write_atomically(path, text)
+            replace_status(path, text)
         except FileNotFoundError:
             if not os.path.isdir(self.sweep_dir):
                 raise
             os.makedirs(task.folder, exist_ok=True)  # somebody removed the task's folder alone
-            write_atomically(path, text)
+            replace_status(path, text)
         self.output.event("ended", task.key, record)
 
     def retry_writing(self) -> None:
@@ -1585,6 +1613,8 @@ def settle(request: "Mapping[str, Any]") -> "Any":
     """
     sweep_dir, tasks = read_request(request)
     affairs = Affairs(sweep_dir, bool(request.get("takeover")), request.get("gone") or ())
+    if request.get("withdraw") and os.path.isdir(sweep_dir):
+        os.makedirs(affairs.tasks_dir, exist_ok=True)  # no runner may ever have come here; claims need it
     affairs.bury_all(tasks)
     fates = request.get("fates") or {}
     answers = []
@@ -1592,7 +1622,7 @@ def settle(request: "Mapping[str, Any]") -> "Any":
         try:
             verdict, detail = affairs.verdict(attempt, name, bool(request.get("withdraw")))
             fate = fates.get("%d.%d" % (index, attempt))
-            if fate and (overrules(fate, verdict, detail)):
+            if fate and overrules(fate, verdict, detail):
                 verdict, detail = "ended", affairs.conclude(attempt, name, fate)
         except OSError as error:
             verdict, detail = "unknown", say_error(error)

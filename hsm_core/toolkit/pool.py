@@ -173,7 +173,12 @@ class PoolSource:
         return {attempt: {"runner": None} for attempt in attempts}
 
     def cancel(self, handles: Mapping[Attempt, Handle], grace_s: float) -> None:
-        """End the attempts, through the runner or, when they are adopted, without it."""
+        """End the attempts, through the runner or, when they are adopted, without it.
+
+        A `grace` configured for this source weighs more than the sweep's, but not more than a person's hurry (0).
+        """
+        if grace_s > 0:
+            grace_s = self._grace_s(grace_s)
         ours = [attempt for attempt, handle in handles.items() if self._is_ours(handle)]
         others = [attempt for attempt in handles if attempt not in set(ours)]
         if ours and self._runner is not None:
@@ -240,7 +245,7 @@ class PoolSource:
                     "setup": list(context.setup),
                     "gpus": self._gpus,
                     "pin_cores": bool(self._spec.options.get("pin_cores", False)),
-                    "grace_s": float(self._spec.options.get("grace", context.grace_s)),
+                    "grace_s": self._grace_s(context.grace_s),
                 }
             )
             self._reserve(self._adopted)
@@ -250,6 +255,9 @@ class PoolSource:
         if self._runner is not None:
             self._runner.dismiss(patience_s)
             self._runner = None
+
+    def _grace_s(self, default: float) -> float:
+        return float(self._spec.options.get("grace", default))
 
     def _put_script(self) -> None:
         text = runner_source()

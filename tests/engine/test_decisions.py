@@ -17,9 +17,9 @@ from hsm_core.contract import (
     TaskAnswer,
     TaskState,
 )
-from hsm_core.engine.engine import Engine, Find, Finish, Instruction, Submit
+from hsm_core.engine.engine import Cancel, Engine, Find, Finish, Instruction, Submit
 from hsm_core.engine.events import make
-from hsm_core.engine.reduce import replay, verdict_of
+from hsm_core.engine.reduce import reduce, replay, verdict_of
 from hsm_core.engine.state import validate
 
 NOW = 1e9
@@ -33,14 +33,21 @@ class Never:
         return []
 
 
-def engine_of(total: int, *slots: int, retries: int = 0, limit: Optional[int] = None, expect: bool = False) -> Engine:
+def engine_of(
+    total: int,
+    *slots: int,
+    retries: int = 0,
+    limit: Optional[int] = None,
+    expect: bool = False,
+    interrupts: bool = False,
+) -> Engine:
     """An engine whose sources `k:0`, `k:1` … have joined with so many slots."""
     created = make("created", NOW, sweep_id="s", uid="u", total=total, retries=retries)
     engine = Engine(replay([created, make("opened", NOW, epoch=1, limit=limit)]), Never())
     if expect:
         engine.expect(["k:late"])
     for number, count in enumerate(slots):
-        engine.join(f"k:{number}", Capabilities(count, None, shares_files=True), count, NOW)
+        engine.join(f"k:{number}", Capabilities(count, None, shares_files=True, interrupts=interrupts), count, NOW)
     return engine
 
 
@@ -165,3 +172,31 @@ def test_refused_attempt_gives_its_number_back() -> None:
     (again,) = submits(engine.step(NOW + 60.0)[1])
     assert again.attempts == [(0, 1)]
     assert again.token != submit.token
+
+
+def test_a_hold_takes_back_what_waits_and_lets_run_what_runs() -> None:
+    """A held sweep stops burning hours at once, also those of tasks that a source has queued already."""
+    engine = engine_of(4, 2)
+    (submit,) = submits(engine.step(NOW)[1])
+    accept(engine, submit)
+    see(engine, (0, 1), ObservationKind.STARTED, {"pid": 7})
+    reduce(engine.state, make("held", NOW, reason="everything fails"))
+    (cancel,) = [one for one in engine.step(NOW)[1] if isinstance(one, Cancel)]
+    assert set(cancel.handles) == {(1, 1), (2, 1), (3, 1)}
+    for index in (1, 2, 3):
+        see(engine, (index, 1), ObservationKind.WITHDRAWN)
+    assert not [one for one in engine.step(NOW)[1] if isinstance(one, Finish)]
+    see(engine, (0, 1), ObservationKind.ENDED, {"state": "completed", "exit_code": 0})
+    assert engine.step(NOW)[1] == [Finish("held", "everything fails")]
+    assert engine.state.pending == 3
+
+
+def test_going_at_once_waits_a_moment_to_see_the_ends() -> None:
+    """Ctrl-C twice kills; the tables should say so, but nobody waits for a runner that does not answer."""
+    engine = engine_of(1, 1, interrupts=True)
+    accept(engine, submits(engine.step(NOW)[1])[0])
+    engine.interrupt("SIGINT")
+    engine.interrupt("SIGINT", at_once=True)
+    assert not [one for one in engine.step(NOW)[1] if isinstance(one, Finish)]
+    assert not [one for one in engine.step(NOW + 0.9)[1] if isinstance(one, Finish)]
+    assert engine.step(NOW + 1.1)[1][-1] == Finish("interrupted", "SIGINT")

@@ -56,8 +56,8 @@ if kind == 5 and os.fork() == 0:
     os._exit(0)
 if kind == 3 or os.environ.get("ALL_FAIL"):
     time.sleep(0.02)
+    note(b"end")  # first: on a full disk the next line is the last that it does
     sys.stderr.write("ValueError: this one never works\\n")
-    note(b"end")
     sys.exit(3)
 pause = float(os.environ.get("PAUSE", 0.02 + 0.06 * ((number * 37) % 10) / 10))
 deadline = time.monotonic() + pause

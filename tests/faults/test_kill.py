@@ -13,7 +13,7 @@ import pytest
 MOMENTS = 51
 KILLS = 2
 """How often one sweep is killed before it may end."""
-SPAN_S = 1.2
+SPAN_S = 0.9
 """How long after a command began the last moment is: a sweep's whole life on a slow machine, and a little more."""
 
 

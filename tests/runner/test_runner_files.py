@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Dict
 
 import pytest
 import yaml
@@ -61,6 +61,42 @@ def test_garbage_status_is_no_error(data: bytes) -> None:
 def test_missing_status_is_empty(tmp_path: Path) -> None:
     """A status that is not there says nothing."""
     assert runner.read_status(str(tmp_path / "no" / "status.yaml")) == {}
+
+
+@pytest.mark.parametrize(
+    ("files", "state"),
+    [
+        ({"status.yaml": 'state: "running"\n', "status.yaml.new": 'state: "compl'}, "running"),
+        ({"status.yaml": 'state: "running"\n', "status.yaml.new": 'state: "completed"\n'}, "running"),
+        ({"status.yaml.new": 'state: "completed"\n'}, "completed"),
+        ({"status.yaml": 'state: "completed"\n'}, "completed"),
+    ],
+)
+def test_a_status_is_replaced_whole_wherever_the_runner_dies(tmp_path: Path, files: Dict[str, str], state: str) -> None:
+    """At every step of the replacement a reader sees the old status or the new one, and the archive keeps it."""
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert runner.read_status(str(tmp_path / "status.yaml")) == {"state": state}
+    (tmp_path / "attempts" / "1").mkdir(parents=True)
+    runner.archive_files(bytes(tmp_path), bytes(tmp_path / "attempts" / "1"))
+    assert runner.read_status(str(tmp_path / "status.yaml")) == {}
+    assert runner.read_status(str(tmp_path / "attempts" / "1" / "status.yaml")) == {"state": state}
+
+
+def test_a_status_that_cannot_be_replaced_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk the old status stays, and nothing half-written is left to be taken for the new one."""
+    path = bytes(tmp_path / "status.yaml")
+    runner.replace_status(path, b'state: "running"\n')
+
+    def full(fd: int, data: bytes) -> None:
+        os.write(fd, data[:5])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runner, "write_all", full)
+    with pytest.raises(OSError, match="No space"):
+        runner.replace_status(path, b'state: "completed"\n')
+    assert os.listdir(str(tmp_path)) == ["status.yaml"]
+    assert runner.read_status(path) == {"state": "running"}
 
 
 def test_write_atomically_leaves_no_half(tmp_path: Path) -> None:

@@ -60,6 +60,11 @@ def test_withdraw_of_a_later_attempt_keeps_the_earlier_record(start: Serve, sett
     assert settle(ONE)[0][1]["exit_code"] == 1
 
 
+def test_withdraw_where_no_runner_ever_came(sweep: Path, settle: Any) -> None:
+    """A sweep's folder without `tasks/`, as a host has it before its first runner, settles like any other."""
+    assert settle(ONE, withdraw=True)[0][0] == "withdrawn"
+
+
 def test_ended_whoever_died(start: Serve, settle: Any) -> None:
     """A record on disk is the truth, and it is the record that was reported."""
     served = start()

@@ -23,7 +23,7 @@ def test_a_command_runs_without_a_shell() -> None:
 
 def test_a_command_that_takes_too_long_is_ended() -> None:
     """After the time limit it is gone, and the error is an OSError that names it."""
-    with pytest.raises(TimeoutError, match="did not end within 0.1 s"):
+    with pytest.raises(TimeoutError, match=r"did not end within 0\.1 s"):
         LocalHost().run([PYTHON, "-c", "import time; time.sleep(60)"], timeout_s=0.1)
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import List
 
-from hsm_core.hookspecs import hookimpl
-
 from hsm_core.contract import StrategyType
+from hsm_core.hookspecs import hookimpl
 
 from .strategy import LeastLoaded
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping
 
-from hsm_core.hookspecs import hookimpl
-
 from hsm_core.contract import DiscoverRequest, Source, SourceSpec, SourceType
+from hsm_core.hookspecs import hookimpl
 
 __all__ = ["DEFAULT_SLOTS", "OPTIONS_SCHEMA", "hsm_discover_sources", "hsm_source_types"]
 
