@@ -102,7 +102,7 @@ class BatchSource:
         scheduler.check_commands()
         site = Site(self._host, context, str(options.get("python", sys.executable)))
         manners = Manners(float(options.get("lost_grace", 30.0)), bool(options.get("requeue", False)), self._helping)
-        watch = Watch(site, scheduler, manners, self._clock)
+        watch = Watch(site, scheduler, manners, self._clock, context.say)
         self._opened = _Opened(context, scheduler, site, watch)
 
     def capabilities(self) -> Capabilities:

@@ -41,11 +41,19 @@ class Manners(NamedTuple):
 class Watch:
     """All jobs with attempts whose ends have not been reported."""
 
-    def __init__(self, site: Site, scheduler: Scheduler, manners: Manners, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        site: Site,
+        scheduler: Scheduler,
+        manners: Manners,
+        clock: Callable[[], float],
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
         self._site = site
         self._scheduler = scheduler
         self._manners = manners
         self._clock = clock
+        self._say = say
         self.jobs: Dict[str, Job] = {}
         self._where: Dict[Attempt, Tuple[Job, int]] = {}
         self._to_look: Set[Attempt] = set()
@@ -56,6 +64,7 @@ class Watch:
         self._extra: List[Observation] = []
         self._reserved: Dict[str, Live] = {}
         self._done: List[str] = []
+        self._reasons: Set[str] = set()
         self._fruitless: Counter[int] = Counter()
         self._failures: Counter[str] = Counter()
         self._garbage: Set[str] = set()
@@ -222,6 +231,7 @@ class Watch:
             for job in unexplained:
                 job.take_accounts([row for row in accounts.jobs if row.name == job.name])
         self._scheduler.asked(changed or bool(unexplained))
+        self._tell_waiting(listing)
         self._end_overdue()
         self._end_idle()
         return [seen for job in self.jobs.values() for seen in self._describe(job)]
@@ -252,6 +262,13 @@ class Watch:
                 if said != self._said.get(attempt, (ObservationKind.QUEUED, "")):
                     self._said[attempt] = said
                     yield Observation(attempt, said[0], None, said[1])
+
+    def _tell_waiting(self, listing: Listing) -> None:
+        """Say why jobs wait, each reason once."""
+        waiting = (row for row in listing.jobs if row.name in self.jobs and row.state is JobState.WAITING)
+        for reason in sorted({row.reason for row in waiting} - self._reasons - {""}):
+            self._reasons.add(reason)
+            self._say(f"waiting in the queue: {reason}")
 
     def _end_overdue(self) -> None:
         """Elements that were asked to end and are still there are taken out by the scheduler."""
@@ -362,9 +379,7 @@ def _word_on(row: JobSeen, started: bool) -> Tuple[ObservationKind, str]:
     """How a scheduler's word is told."""
     if row.state is JobState.UNKNOWN:
         return ObservationKind.UNKNOWN, row.word
-    if row.state is JobState.HELD and not started:
+    if row.state is JobState.SUSPENDED or (row.state is JobState.HELD and not started):
         return ObservationKind.HELD, row.reason or row.word
-    if row.state is JobState.WAITING and not started:
-        return ObservationKind.QUEUED, row.reason
-    # It has its nodes, and its runner says more; the scheduler's word matters only where it is out of the ordinary.
-    return (ObservationKind.UNKNOWN, row.reason) if row.reason else (ObservationKind.QUEUED, "")
+    # Its runner says more; and why it waits is the same for thousands, and changes all the time: see `_tell_waiting`.
+    return ObservationKind.QUEUED, ""

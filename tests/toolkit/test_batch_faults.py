@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 from typing import Any, Callable, List, Tuple
 
@@ -169,6 +170,38 @@ def test_unknown_states_are_unknown(rig: Rig, lab: Lab, cluster: FakeCluster) ->
     rig.over((0, 1))
 
 
+def test_suspended_is_told(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """A running job that stands still is told as held back; it is not over."""
+    begin(rig, lab)
+    process = cluster.element().process
+    assert process is not None
+    cluster.element().word = "suspended"
+    rig.until(lambda: rig.seen[-1].kind is ObservationKind.HELD, "it is told")
+    assert rig.seen[-1].reason == "suspended"
+    cluster.element().word = "running"
+    lab.put("go")
+    assert end_of(rig)[0] == "completed"
+
+
+def test_why_jobs_wait_is_said_once(lab: Lab, make_rig: Callable[..., Rig], cluster: FakeCluster) -> None:
+    """Not for each of a thousand tasks, nor each time that the scheduler changes its mind."""
+    rig = make_rig()
+    said: List[str] = []
+    rig.source.close()
+    rig.source.open(dataclasses.replace(rig.context, say=said.append))
+    cluster.on = False
+    rig.submit(*lab.tasks(3, "exit", "0"))
+    for reason in ("Priority", "Resources", "Priority"):
+        asked = len(cluster.calls)
+        for one in cluster.elements:
+            one.reason = reason
+        lab.until(lambda: (rig.look() and False) or len(cluster.calls) > asked, "it is asked again")  # noqa: B023
+    assert said == ["waiting in the queue: Priority", "waiting in the queue: Resources"]
+    assert not rig.seen
+    cluster.on = True
+    rig.over((0, 1), (1, 1), (2, 1))
+
+
 @pytest.mark.parametrize(
     ("word", "state", "reason"),
     [
@@ -214,8 +247,6 @@ def test_walltime(make_rig: Callable[..., Rig], lab: Lab, cluster: FakeCluster) 
 
 
 def _with_walltime(lab: Lab, index: int) -> Any:
-    import dataclasses
-
     task = lab.task(index, "gate", "never")
     return dataclasses.replace(task, resources=dataclasses.replace(task.resources, walltime_s=0.7))
 
