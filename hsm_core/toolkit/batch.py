@@ -85,6 +85,7 @@ class BatchSource:
         self._sleep = sleep
         self._slots = _DEFAULT_SLOTS if spec.slots is None else spec.slots
         self._opened: Optional[_Opened] = None
+        self._lookahead = _LOOKAHEAD
         self._limits = Limits()
         self._knows_cluster = False
         self._problem = ""
@@ -104,12 +105,21 @@ class BatchSource:
         manners = Manners(float(options.get("lost_grace", 30.0)), bool(options.get("requeue", False)), self._helping)
         watch = Watch(site, scheduler, manners, self._clock, context.say)
         self._opened = _Opened(context, scheduler, site, watch)
+        self._limits = scheduler.limits(options)
+        self._ask_again_at = self._clock() + _ASK_AGAIN_S
+        self._problem = self._limits.problem
+        self._knows_cluster = False
+        most = None if self._problem or self._limits.queued is None else self._limits.queued * self._tasks_per_job
+        if self._spec.slots is None and most is not None:
+            self._slots = max(1, min(_DEFAULT_SLOTS, most))
+        # More than the user may have in the queue would only be given, and given back, again and again.
+        self._lookahead = _LOOKAHEAD if most is None else max(0, min(_LOOKAHEAD, most - self._slots))
 
     def capabilities(self) -> Capabilities:
         """Slots as asked for; tasks wait in the scheduler's queue and outlive us."""
         return Capabilities(
             slots=self._slots,
-            lookahead=_LOOKAHEAD,
+            lookahead=self._lookahead,
             push=False,
             poll_interval_s=1.0 if isinstance(self._host, LocalHost) else 5.0,
             outlives_host=True,
@@ -258,8 +268,9 @@ class BatchSource:
         if self._knows_cluster:
             return ""
         now = self._clock()
-        if now >= self._ask_again_at:
-            self._limits = self._now_open.scheduler.limits(self._spec.options)
+        if not self._problem or now >= self._ask_again_at:
+            if self._limits.problem:
+                self._limits = self._now_open.scheduler.limits(self._spec.options)
             problem = self._limits.problem or self._learn_live(token)
             if problem and problem != self._problem:
                 self._now_open.context.say(problem)

@@ -27,23 +27,34 @@ def test_one_array_for_all(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
     assert script.read_text().startswith("#!/bin/bash\n#FAKE name hsm-")
 
 
-def test_arrays_are_cut_at_the_limit(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+def test_arrays_are_cut_at_the_limit(make_rig: Callable[..., Rig], lab: Lab, cluster: FakeCluster) -> None:
     """No array is larger than the scheduler allows."""
     cluster.limits = (5, 0)
+    rig = make_rig()
     rig.run(*lab.tasks(12, "exit", "0"))
     assert states(rig) == ["completed"] * 12
     assert sorted(int(one.directives["size"]) for one in cluster.elements if one.index in (0, None)) == [2, 5, 5]
 
 
-def test_the_users_limit_is_waited_out(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+def test_the_users_limit_is_waited_out(make_rig: Callable[..., Rig], lab: Lab, cluster: FakeCluster) -> None:
     """What the user may not have in the queue is answered by `limit`, other jobs of the user counted."""
     cluster.limits, cluster.on = (1000, 6), False
+    rig = make_rig()
     assert [a.acceptance for a in rig.submit(*lab.tasks(4, "exit", "0")).values()] == [Acceptance.ACCEPTED] * 4
     answers = rig.submit(*[lab.task(index, "exit", "0") for index in range(4, 9)])
     assert sorted(a.acceptance.value for a in answers.values()) == ["accepted"] * 2 + ["limit"] * 3
     assert "6 jobs" in answers[8, 1].reason
     cluster.on = True
     rig.over(*[(index, 1) for index in range(6)])
+
+
+def test_no_more_is_asked_for_than_the_user_may_have(make_rig: Callable[..., Rig], cluster: FakeCluster) -> None:
+    """The core is told how much fits into the queue, so that it need not be refused again and again."""
+    cluster.limits = (1000, 100)
+    able = make_rig(slots=4).source.capabilities()
+    assert (able.slots, able.lookahead) == (4, 96)
+    able = make_rig("packed", slots=4, tasks_per_job=10).source.capabilities()
+    assert (able.slots, able.lookahead) == (4, 996)
 
 
 def test_what_asks_for_other_resources_is_another_job(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:

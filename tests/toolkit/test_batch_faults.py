@@ -79,9 +79,12 @@ def test_nobody_knows_yet(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
 
 
 @pytest.mark.parametrize("command", ["limits", "queue"])
-def test_nothing_is_assumed_of_a_cluster(rig: Rig, lab: Lab, cluster: FakeCluster, command: str) -> None:
+def test_nothing_is_assumed_of_a_cluster(
+    make_rig: Callable[..., Rig], lab: Lab, cluster: FakeCluster, command: str
+) -> None:
     """Before its limits and what is in its queue are known, nothing is submitted, and it is not pestered."""
     cluster.spoil[command] = lambda done: Completed(1, b"", b"cannot contact the controller")
+    rig = make_rig()
     before = len(cluster.calls)
     for _ in range(5):
         answers = rig.submit(*lab.tasks(2, "exit", "0"))
@@ -100,9 +103,10 @@ def test_found_by_its_work(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
     assert end_of(rig)[0] == "completed"
 
 
-def test_the_rest_waits_when_one_job_is_in_doubt(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+def test_the_rest_waits_when_one_job_is_in_doubt(make_rig: Callable[..., Rig], lab: Lab, cluster: FakeCluster) -> None:
     """After a submission without an answer nothing more is submitted in its wake."""
     cluster.limits = (2, 0)
+    rig = make_rig()
     cluster.spoil["submit"] = lambda done: SOCKET_TIMED_OUT
     answers = rig.submit(*lab.tasks(4, "exit", "0"))
     assert [answers[index, 1].acceptance.value for index in range(4)] == ["indeterminate"] * 2 + ["retry"] * 2
@@ -139,7 +143,7 @@ def test_what_is_not_listed_may_run(rig: Rig, lab: Lab, cluster: FakeCluster, an
     begin(rig, lab)
     cluster.spoil["queue"] = cluster.spoil["accounts"] = lambda done: Completed(0, answer, b"")
     asked = len(cluster.calls)
-    rig.until(lambda: len(cluster.calls) > asked + 10, "it is looked for")
+    rig.until(lambda: len(cluster.calls) > asked + 4, "it is looked for")
     assert not rig.ends
     lab.put("go")
     assert end_of(rig)[0] == "completed"
@@ -151,7 +155,7 @@ def test_garbage_is_told_once(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
     told: List[str] = []
     cluster.spoil["queue"] = lambda done: Completed(0, b"slurm_load_jobs: hm\n" + done.stdout, b"")
     asked = len(cluster.calls)
-    lab.until(lambda: told.extend(rig.look().garbage) or len(cluster.calls) > asked + 5, "it is asked again and again")
+    lab.until(lambda: told.extend(rig.look().garbage) or len(cluster.calls) > asked + 2, "it is asked again and again")
     assert told == ["slurm_load_jobs: hm"]
     lab.put("go")
     rig.over((0, 1))
