@@ -90,6 +90,7 @@ class BatchSource:
         self._knows_cluster = False
         self._problem = ""
         self._ask_again_at = float("-inf")
+        self._in_doubt: Dict[str, float] = {}
 
     # --- the contract
 
@@ -165,7 +166,9 @@ class BatchSource:
         plan = here.site.plan(token)
         if plan is None:
             return {}
-        self._sleep(max(0.0, min(_QUIET_S, plan.since + _QUIET_S - time.time())))
+        in_doubt = self._in_doubt.get(token)
+        waited = time.time() - plan.since if in_doubt is None else self._clock() - in_doubt
+        self._sleep(max(0.0, min(_QUIET_S, _QUIET_S - waited)))
         places = plan.places()
         names = plan.names()
         ids = self._ask_for(names)
@@ -217,11 +220,14 @@ class BatchSource:
                 to_nudge.append(job.elements(busy))
             if job.id and elements - busy:
                 to_end.append(job.elements(elements - busy))
-        if to_end:
-            here.scheduler.cancel(to_end)
-        if to_nudge:
-            here.scheduler.nudge(to_nudge)
+        watch.unwanted += to_end
         here.scheduler.hurry()
+        if to_nudge:
+            try:
+                here.scheduler.nudge(to_nudge)
+            except OSError as error:  # the runners look for requests by themselves, too
+                here.context.say(f"cancelling takes a little longer: {error}")
+        watch.end_unwanted()
 
     def collect(self, attempts: Mapping[Attempt, Handle], into: str) -> None:
         """Nothing to do where files are shared."""
@@ -312,6 +318,8 @@ class BatchSource:
             if outcome.reason:
                 here.context.say(f"{job_name(plan.token, number)}: {outcome.acceptance.value}: {outcome.reason}")
             if outcome.acceptance is not Acceptance.REJECTED:
+                if outcome.acceptance is Acceptance.INDETERMINATE:
+                    self._in_doubt[plan.token] = self._clock()
                 stopped = stopped or outcome.reason or "the scheduler did not take the job before it"
             answers += _all(draft, outcome.acceptance, outcome.reason)
         handle = _handle(plan, ids)

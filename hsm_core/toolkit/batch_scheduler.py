@@ -78,8 +78,13 @@ class Scheduler:
             return Submission(Acceptance.INDETERMINATE, reason=f"{type(error).__name__}: {error}")
         return self._dialect.read_submission(output)
 
-    def queue(self, names: Sequence[str]) -> Listing:
-        """What the queue says of these jobs."""
+    def queue(self, names: Sequence[str], counted: bool = False) -> Listing:
+        """What the queue says of these jobs.
+
+        :param counted: `due` has counted it.
+        """
+        if not counted:
+            self._budget.take(urgent=True)
         return self._list(self._dialect.queue(self.user, names), self._dialect.read_queue)
 
     def accounting(self, names: Sequence[str], since: float) -> Listing:

@@ -17,6 +17,8 @@ __all__ = ["Manners", "Watch"]
 
 _MAX_FRUITLESS = 2
 """A task whose jobs ended so often before it was started is refused: something is wrong with the job, not the task."""
+_END_AGAIN_S = 10.0
+"""A scheduler that could not be told is left alone so long."""
 _BAD_NODE = 2
 """A node that failed so often is left out."""
 _SUBMISSION_LAG_S = 2.0
@@ -63,7 +65,8 @@ class Watch:
         self._said: Dict[Attempt, Tuple[ObservationKind, str]] = {}
         self._extra: List[Observation] = []
         self._reserved: Dict[str, Live] = {}
-        self._done: List[str] = []
+        self.unwanted: List[Elements] = []
+        self._end_again_at = float("-inf")
         self._reasons: Set[str] = set()
         self._fruitless: Counter[int] = Counter()
         self._failures: Counter[str] = Counter()
@@ -149,12 +152,17 @@ class Watch:
         for attempt in [attempt for attempt in self._where if attempt not in handles]:
             self._close(attempt)
         self.adopt(handles)
-        seen, self._extra = self._extra, []
         garbage: List[str] = []
-        seen += self._read_news()
-        if self.jobs and self._scheduler.due():
-            seen += self._ask_scheduler(garbage)
-        seen += self._settle_gone()
+        # Kept until it is told: what fails below must not take it along, for its files are taken away the next time.
+        self._extra += self._read_news()
+        try:
+            if self.jobs and self._scheduler.due():
+                self._extra += self._ask_scheduler(garbage)
+            self._extra += self._settle_gone()
+            self.end_unwanted()
+        except OSError as error:
+            self._health = HealthReport(Health.DEGRADED, str(error))
+        seen, self._extra = self._extra, []
         for attempt, kind, _, _ in seen:
             if kind in _OVER:
                 self._close(attempt)
@@ -166,7 +174,7 @@ class Watch:
         """Take away the news that has been told; let nothing wait for which nothing is left to do."""
         self._site.news([])
         with contextlib.suppress(OSError):
-            self._end_idle()
+            self.end_unwanted()
 
     def read_news(self, withdraw: Sequence[Attempt] = ()) -> None:
         """Take in the news now, to be told by the next look.
@@ -215,7 +223,7 @@ class Watch:
     def _ask_scheduler(self, garbage: List[str]) -> List[Observation]:
         """One query of the queue for all jobs, and one of the accounts for those that left it without a word."""
         asked_at = self._clock()
-        listing = self.query([*self.jobs, *self._reserved])
+        listing = self.query([*self.jobs, *self._reserved], counted=True)
         changed = False
         rows: Dict[str, List[JobSeen]] = {}
         for row in listing.jobs:
@@ -233,12 +241,11 @@ class Watch:
         self._scheduler.asked(changed or bool(unexplained))
         self._tell_waiting(listing)
         self._end_overdue()
-        self._end_idle()
         return [seen for job in self.jobs.values() for seen in self._describe(job)]
 
-    def query(self, names: Sequence[str]) -> Listing:
+    def query(self, names: Sequence[str], counted: bool = False) -> Listing:
         """What the queue says of these jobs, or of all of this user's; how the scheduler is, is taken from it."""
-        listing = self._scheduler.queue(names)
+        listing = self._scheduler.queue(names, counted)
         if listing.complete and self._reserved:
             there = {row.name for row in listing.jobs if row.state not in ENDED_STATES}
             self._reserved = {name: live for name, live in self._reserved.items() if name in there}
@@ -271,26 +278,26 @@ class Watch:
             self._say(f"waiting in the queue: {reason}")
 
     def _end_overdue(self) -> None:
-        """Elements that were asked to end and are still there are taken out by the scheduler."""
+        """Find elements that were asked to end and are still there, and those whose tasks others have run."""
         now = self._clock()
-        targets = []
         for job in self.jobs.values():
+            if not job.id:
+                continue
             due = [element for element, deadline in job.kill_at.items() if deadline <= now]
-            if due and job.id:
-                targets.append(job.elements(due))
-                for element in due:
-                    job.kill_at[element] = now + self._manners.lost_grace_s
-        if targets:
-            self._scheduler.cancel(targets)
+            for element in due:
+                job.kill_at[element] = now + self._manners.lost_grace_s
+            idle = job.idle() if self._manners.helping else []
+            if due or idle:
+                self.unwanted.append(job.elements([*due, *idle]))
 
-    def _end_idle(self) -> None:
-        """Elements whose tasks others have run need not start."""
-        if self._manners.helping:
-            idle = [job.elements(job.idle()) for job in self.jobs.values() if job.id and job.idle()]
-            targets = [*idle, *(Elements(id) for id in self._done)]
-            self._done.clear()
-            if targets:
-                self._scheduler.cancel(targets)
+    def end_unwanted(self) -> None:
+        """Have the scheduler take out what nobody wants any more. :raises OSError: when it could not be told; later."""
+        now = self._clock()
+        if self.unwanted and now >= self._end_again_at:
+            self._end_again_at = now + _END_AGAIN_S
+            self._scheduler.cancel(self.unwanted)
+            self.unwanted = []
+            self._end_again_at = now
 
     # --- jobs that are over
 
@@ -369,7 +376,7 @@ class Watch:
             if not job.open:
                 del self.jobs[job.name]
                 if self._manners.helping and job.id and job.size > 1:
-                    self._done.append(job.id)
+                    self.unwanted.append(Elements(job.id))
 
 
 _OVER = frozenset({ObservationKind.ENDED, ObservationKind.LOST, ObservationKind.WITHDRAWN, ObservationKind.REFUSED})

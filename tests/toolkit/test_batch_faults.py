@@ -12,6 +12,7 @@ from hsm_core.contract import Acceptance, Completed, Health, Observation, Observ
 from hsm_core.runner.runner import read_status
 from hsm_core.testing.conformance import Lab, Rig
 from hsm_core.testing.fake_cluster import FakeCluster
+from hsm_core.toolkit.dialect import Elements
 
 SOCKET_TIMED_OUT = Completed(1, b"", b"error: Socket timed out on send/recv operation")
 
@@ -330,6 +331,36 @@ def test_started_again_by_the_scheduler(rig: Rig, lab: Lab, cluster: FakeCluster
     state, reason = end_of(rig)
     assert (state, "started its job again" in reason) == ("preempted", True), reason
     assert lab.runs() == [(0, 1)]
+
+
+def test_news_survives_a_scheduler_that_cannot_be_told(
+    make_rig: Callable[..., Rig], lab: Lab, cluster: FakeCluster
+) -> None:
+    """What jobs have left word of is told even when everything else in that look fails."""
+    rig = make_rig()
+    rig.submit(*lab.tasks(2, "exit", "0"))
+    watch = rig.source._opened.watch  # type: ignore[attr-defined]
+    cluster.spoil["queue"] = cluster.spoil["cancel"] = hang
+    watch.unwanted.append(Elements("77"))
+    lab.until(lambda: len(lab.runs("end")) == 2, "both end")
+    rig.over((0, 1), (1, 1))
+    assert watch.unwanted == [Elements("77")], "it is told later"
+
+
+def test_cancelling_while_the_scheduler_is_away(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """What waits is claimed in any case; what runs is asked by files, and not forgotten."""
+    rig.submit(*lab.tasks(6, "gate", "go"))
+    rig.started(0, 1, 2, 3)
+    lab.until(lambda: len(lab.runs()) == 4, "four run")
+    cluster.spoil["cancel"] = cluster.spoil["nudge"] = hang
+    with pytest.raises(TimeoutError):
+        rig.source.cancel(dict(rig.handles), 0.2)
+    rig.over((4, 1), (5, 1))
+    cluster.spoil.clear()
+    rig.source.cancel(dict(rig.handles), 0.2)
+    rig.over(*[(index, 1) for index in range(4)])
+    lab.put("go")
+    assert len(lab.runs()) == 4
 
 
 def test_strange_requests(rig: Rig, lab: Lab) -> None:
