@@ -1620,6 +1620,9 @@ def settle(request: "Mapping[str, Any]") -> "Any":
     answers = []
     for index, attempt, name in tasks:
         try:
+            if affairs.gone and is_claimed(os.path.join(affairs.tasks_dir, raw(name)), attempt):
+                # Another node wrote there: a listing makes a network file system look again.
+                os.listdir(os.path.join(affairs.tasks_dir, raw(name)))
             verdict, detail = affairs.verdict(attempt, name, bool(request.get("withdraw")))
             fate = fates.get("%d.%d" % (index, attempt))
             if fate and overrules(fate, verdict, detail):

@@ -261,3 +261,51 @@ def test_a_file_that_is_not_there_yet(here: Jobs, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "SPEC_PATIENCE_S", -1.0)
     with pytest.raises(FileNotFoundError):
         module.wait_for_job(os.fsencode(here.folder / "none"), 0)
+
+
+def elsewhere(sweep: Path, name: str, runner: str) -> Path:
+    """The folder of a task that runs on another machine, as far as it says."""
+    folder = sweep / "tasks" / name
+    folder.mkdir(parents=True)
+    status = {"state": "running", "task_id": name, "attempt": 1, "started_at": 12.5, "runner": runner, "host": "n1"}
+    status.update(host_key="n1/boot/ns", runner_pid=77, runner_start="9", slot=0)
+    (folder / "status.yaml").write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in status.items()))
+    return folder
+
+
+def test_a_schedulers_word_is_taken_for_its_own_runners_only(sweep: Path, settle: Callable[..., Any]) -> None:
+    """A runner on another machine is gone when the scheduler says so; of others nothing is known from here."""
+    elsewhere(sweep, "a", "t.0.1")
+    elsewhere(sweep, "b", "t.0.2")
+    tasks = [(0, 1, "a"), (1, 1, "b"), (2, 1, "c")]
+    assert [word for word, _ in settle(*tasks)] == ["unknown", "unknown", "queued"]
+    assert [word for word, _ in settle(*tasks, gone=["t.0.1"], withdraw=True)] == ["lost", "unknown", "withdrawn"]
+
+
+@pytest.mark.parametrize(
+    ("state", "fate", "verdict"),
+    [
+        ("running", {"state": "timeout", "reason": "TIMEOUT"}, "timeout"),
+        ("preempted", {"state": "cancelled", "by": "somebody"}, "cancelled"),
+        ("completed", {"state": "cancelled", "by": "somebody"}, "completed"),
+        ("failed", {"state": "timeout"}, "failed"),
+    ],
+)
+def test_a_schedulers_word_stands_in_for_a_record(
+    sweep: Path, settle: Callable[..., Any], state: str, fate: Dict[str, Any], verdict: str
+) -> None:
+    """It is written where there is no record, or one that cannot know why; it never changes what a program did."""
+    status = elsewhere(sweep, "a", "t.0.1") / "status.yaml"
+    status.write_text(status.read_text().replace("running", state))
+    ((word, record),) = settle((0, 1, "a"), gone=["t.0.1"], fates={"0.1": fate})
+    assert (word, record["state"], record["started_at"]) == ("ended", verdict, 12.5)
+    assert read_status(str(status))["state"] == verdict
+    assert record.get("by") == ("somebody" if verdict == "cancelled" else None)
+
+
+def test_only_a_cancellation_is_the_end_of_what_never_started(sweep: Path, settle: Callable[..., Any]) -> None:
+    """A job that timed out before its task began has not run it; one that a person took away shall not be sent again."""
+    (sweep / "tasks").mkdir()
+    fates = {"0.1": {"state": "timeout"}, "1.1": {"state": "cancelled", "by": "somebody"}}
+    answers = settle((0, 1, "a"), (1, 1, "b"), gone=["t.0.1"], fates=fates, withdraw=True)
+    assert [word for word, _ in answers] == ["withdrawn", "ended"]
