@@ -304,7 +304,7 @@ def test_a_schedulers_word_stands_in_for_a_record(
 
 
 def test_only_a_cancellation_is_the_end_of_what_never_started(sweep: Path, settle: Callable[..., Any]) -> None:
-    """A job that timed out before its task began has not run it; one that a person took away shall not be sent again."""
+    """A job that timed out before its task began has not run it; one that a person took away is not sent again."""
     (sweep / "tasks").mkdir()
     fates = {"0.1": {"state": "timeout"}, "1.1": {"state": "cancelled", "by": "somebody"}}
     answers = settle((0, 1, "a"), (1, 1, "b"), gone=["t.0.1"], fates=fates, withdraw=True)
