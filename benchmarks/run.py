@@ -17,6 +17,7 @@ from typing import Callable, Dict, List
 
 from noop import noop, pool
 from scale import declared, large
+from slurm import slurm
 from startup import startup
 from table import Figure, markdown
 from workbench import ROOT, Workbench, machine
@@ -27,6 +28,7 @@ BENCHMARKS: Dict[str, Callable[[Workbench], List[Figure]]] = {
     "startup": startup,
     "large": large,
     "declared": declared,
+    "slurm": slurm,
 }
 
 
