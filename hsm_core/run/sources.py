@@ -116,7 +116,9 @@ def _batch(name: Optional[str], config: LoadedConfig, plugins: Plugins) -> Sourc
         if len(named) == 1:
             return named[0]
     discovered, errors = plugins.discover(DiscoverRequest(str(config.project_dir)))
-    found = {spec.id: spec for spec in discovered if is_batch(spec.kind)}
+    # What is configured of a kind describes the cluster that is discovered here: they are one, not two.
+    described = {spec.kind for spec in candidates.values() if "host" not in spec.options}
+    found = {spec.id: spec for spec in discovered if is_batch(spec.kind) and spec.kind not in described}
     everything = {**found, **candidates}
     fitting = [spec for spec in everything.values() if name is None or spec.name == name]
     if len(fitting) == 1:

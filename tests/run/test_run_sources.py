@@ -147,6 +147,16 @@ def test_hpc_is_the_one_batch_source_there_is(tmp_path: Path) -> None:
     assert resolve("hpc:big:4", config, plugins(found)) == [SourceSpec("pbs", "big", 4)]
 
 
+def test_a_configured_cluster_is_the_one_that_is_discovered(tmp_path: Path) -> None:
+    """Describing the cluster of this machine does not make `hpc` ambiguous; one on another host is a second one."""
+    found = SourceSpec("slurm", "slurm")
+    here = project(tmp_path, "{big: {kind: slurm}}")
+    assert resolve("hpc", here, plugins(found)) == [SourceSpec("slurm", "big")]
+    there = project(tmp_path, "{big: {kind: slurm, host: me@login}}")
+    with pytest.raises(NoSourceError, match="could be any of: slurm:big, slurm:slurm"):
+        resolve("hpc", there, plugins(found))
+
+
 def test_hpc_with_none_or_several_candidates_lists_them(tmp_path: Path) -> None:
     """Nothing is guessed."""
     with pytest.raises(NoSourceError, match="no such batch system here"):

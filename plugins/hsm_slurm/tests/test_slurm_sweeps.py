@@ -41,6 +41,14 @@ def test_larger_than_an_array_may_be(accounted_site):
     assert accounted_site.counted()["sbatch"] == 3
 
 
+def test_hpc_is_the_cluster_that_is_described(site):
+    """A cluster in the configuration is the one of this machine, not a second one beside it."""
+    site.configure(partition="short")
+    site.declare(2)
+    site.run("hpc")
+    assert "--partition=short" in next(line for line in site.calls() if line.startswith("sbatch "))
+
+
 @pytest.mark.slow
 def test_two_thousand_tasks_over_the_default_limit(site):
     """MaxArraySize 1001, as Slurm comes: two arrays; however many tasks, there is one query an interval."""
