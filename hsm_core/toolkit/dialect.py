@@ -270,6 +270,13 @@ def directive_problem(value: str) -> str:
     return f"{value!r} holds the control character {odd!r}" if odd else ""
 
 
+# A batch shell is no login shell: where the submitting shell did not export the command, it has to be looked for.
+_FIND_MODULES = """\
+for init in "${MODULESHOME:-/usr/share/modules}" "${LMOD_PKG:-/usr/share/lmod/lmod}"; do
+    command -v module >/dev/null || [ ! -r "$init/init/bash" ] || . "$init/init/bash"
+done"""
+
+
 def script_text(dialect: Dialect, job: JobRequest) -> str:
     """The whole job script: readable, and the same that `--dry-run -v` shows.
 
@@ -279,7 +286,8 @@ def script_text(dialect: Dialect, job: JobRequest) -> str:
     restart = f'"${{{dialect.restart_variable}:-0}}"' if dialect.restart_variable else "0"
     # The runner has its own handlers; until it has, neither a warning nor a nudge may end the script.
     lines = ["#!/bin/bash", *dialect.directives(job), "", "trap '' USR1 USR2"]
-    lines += [f"module load {shlex.quote(module)} || exit 1" for module in job.modules]
+    if job.modules:
+        lines += [_FIND_MODULES, *(f"module load {shlex.quote(module)} || exit 1" for module in job.modules)]
     lines += job.setup
     command = " ".join(shlex.quote(word) for word in job.command)
     return "\n".join([*lines, f'exec {command} {index} {restart} "$SECONDS"', ""])

@@ -174,6 +174,29 @@ def test_setup_in_a_batch_shell(site):
     assert (site.beside / "setup.1").read_text() == f"{os.path.expanduser('~')}|a b\n"
 
 
+def test_modules_in_a_batch_shell(site, tmp_path, monkeypatch):
+    """The command `module` is found although no login shell has set it up; what it loads reaches the tasks."""
+    (tmp_path / "modules" / "init").mkdir(parents=True)
+    (tmp_path / "modules" / "init" / "bash").write_text('module() { [ "$2" != none ] && export LOADED="$2"; }\n')
+    monkeypatch.setenv("MODULESHOME", str(tmp_path / "modules"))
+    site.configure(modules=["cuda/12.2"])
+    site.declare(2)
+    site.behave('echo "$LOADED" > "$SITE/loaded.$n"')
+    site.run("here")
+    assert (site.beside / "loaded.1").read_text() == "cuda/12.2\n"
+
+
+def test_a_module_that_is_not_there(site):
+    """The job ends before its task begins: after another try the task is refused, with the job's last line."""
+    site.configure(modules=["none"], lost_grace=1)
+    site.declare(1)
+    code, said = site.hsm("run", "--sources", "here", "--sweep-id", "s")
+    assert code == 1, said
+    assert site.ledger() == []
+    assert "module: command not found" in said
+    assert site.counted()["sbatch"] == 2
+
+
 def test_setup_that_fails_is_said(site):
     """The tasks fail, and the person reads what the line said."""
     config = json.loads((site.root / "hsm_config.yaml").read_text())
