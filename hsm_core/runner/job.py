@@ -3,8 +3,8 @@
 
 Lies beside `runner.py` wherever tasks run, keeps its rules (standard library only, Python 3.6 and newer), and is all of
 it but for where the tasks come from and where the news goes: both are files of the job, because nobody listens.
-`job.py FILE ELEMENT RESTART SECONDS` runs one element's tasks; `job.py news` tells what jobs have left. See
-`docs/design/batch.md`.
+`start_job.py FILE ELEMENT RESTART SECONDS` runs one element's tasks; `start_job.py news` tells what jobs have left.
+See `docs/design/batch.md`.
 """
 
 import json
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 if TYPE_CHECKING or __package__:
     from . import runner as base
-else:  # a module keeps its byte code, which a script does not: a thousand elements need not compile it each
-    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+else:  # beside us, on a machine where nothing else of ours is
     import runner as base
 
 __all__ = ["job_text", "news"]
@@ -428,9 +427,5 @@ def main(argv: "List[str]") -> int:
         return base.answer(news)
     if len(argv) == 5:
         return job(argv[1:])
-    sys.stderr.write("usage: python3 job.py FILE ELEMENT RESTART SECONDS, or: job.py news\n")
+    sys.stderr.write("usage: python3 start_job.py FILE ELEMENT RESTART SECONDS, or: start_job.py news\n")
     return 2
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv))

@@ -1601,7 +1601,7 @@ def is_clone(pid: int) -> bool:
     try:
         with open("/proc/%d/cmdline" % pid, "rb") as file:
             command = file.read()
-            return command.endswith(b"\0serve\0") or b"/job.py\0" in command
+            return command.endswith(b"\0serve\0") or b"/start_job.py\0" in command
     except OSError:
         return False
 

@@ -47,8 +47,10 @@ class Site:
     def prepare(self, plan: Plan) -> None:
         """Write down what is to be submitted, and make the folders that jobs need. :raises OSError: it cannot."""
         if not self._has_runner:
-            for name in ("runner.py", "job.py"):
+            for name in ("runner.py", "job.py", "start_job.py"):
                 self._put_if_new(_source(name), f"{self._private}/{name}")
+            # It has nothing to do, but leaves its byte code for the elements, which start all at once.
+            self._host.run([*self._start, "news"], input=b"{}", timeout_s=_TIMEOUT_S)
             self._has_runner = True
         folders = [
             f"{self.job_dir(plan.token, number)}/{name}"
@@ -65,7 +67,7 @@ class Site:
         """Write a job's tasks; the command that runs them, but for the words that the job's script adds."""
         path = f"{self.job_dir(token, number)}/tasks.jsonl"
         self._host.put(tasks, path)
-        return [self._python, "-I", "-S", f"{self._private}/job.py", path]
+        return [*self._start, path]
 
     def put_script(self, name: str, text: str) -> str:
         """Write a job's script, where a person finds it; its path."""
@@ -101,7 +103,7 @@ class Site:
             "look": self._named(look),
             "withdraw": self._named(withdraw),
         }
-        answer = self._ask("job.py", "news", request)
+        answer = self._ask("start_job.py", "news", request)
         self._taken = [path for path, *_ in answer["news"] if path]
         return [News((index, attempt), kind, detail) for _, index, attempt, kind, detail in answer["news"]]
 
@@ -146,6 +148,10 @@ class Site:
         return f"{self.job_dir(token, number)}/log"
 
     # --- how
+
+    @property
+    def _start(self) -> List[str]:
+        return [self._python, "-I", "-S", f"{self._private}/start_job.py"]
 
     def _plan_path(self, token: str) -> str:
         return f"{self._private}/jobs/{token}/plan.json"

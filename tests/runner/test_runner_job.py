@@ -16,7 +16,7 @@ import pytest
 from hsm_core.runner import job as module
 from hsm_core.runner.runner import read_status
 
-JOB = Path(module.__file__)
+JOB = Path(module.__file__).with_name("start_job.py")
 DEADLINE_S = 30.0
 
 

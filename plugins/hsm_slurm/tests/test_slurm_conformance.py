@@ -36,7 +36,7 @@ class TestSlurm(SourceConformance):
         """Kill the runners in the jobs: what the batch script of each has become."""
         if missing(cgroups=True):
             return False
-        script = os.fsencode(rig.lab.sweep_dir / ".hsm" / "job.py")
+        script = os.fsencode(rig.lab.sweep_dir / ".hsm" / "start_job.py")
         for name in filter(str.isdecimal, os.listdir("/proc")):
             with contextlib.suppress(OSError):
                 if script in Path("/proc", name, "cmdline").read_bytes().split(b"\0"):

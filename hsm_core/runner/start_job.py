@@ -1,0 +1,10 @@
+"""Starts `job.py` as a module, whose byte code is kept: a script is compiled anew by each of a thousand elements."""
+
+import os
+import sys
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import job  # type: ignore[import-not-found]
+
+    sys.exit(job.main(sys.argv))
