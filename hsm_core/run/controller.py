@@ -73,6 +73,7 @@ class Controller:
 
     :param state: replayed from the journal, with the `opened` event of this controller taken in.
     :param verify: what to hold against every source's copy of the project; None: a person chose not to.
+    :param catcher: whose signals interrupt it; None: nobody's.
     :param tell: takes a line for the person who started us.
     """
 
@@ -90,6 +91,7 @@ class Controller:
         health_interval_s: float = 60.0,
         grace_s: float = 10.0,
         verify: Optional[SyncRequest] = None,
+        catcher: Optional[SignalCatcher] = None,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._layout = layout
@@ -108,7 +110,7 @@ class Controller:
         self._caps: Dict[str, Optional[int]] = {}
         self._hung: Dict[str, str] = {}
         self._first_events: List[Event] = []
-        self._catcher = SignalCatcher(self._inbox.put)
+        self._catcher = catcher or SignalCatcher()
         self._signals = 0
         self._next_beat = self._next_look = 0.0
         self._to_answer: List[Tuple[requests.Request, Dict[str, str]]] = []
@@ -120,18 +122,18 @@ class Controller:
         :raises StoreError: the journal cannot be written and never will be.
         """
         finish: Optional[Finish] = None
-        with self._catcher:
-            try:
-                self._start(offers)
-                while finish is None:
-                    finish = self._turn()
-                closed = make("closed", time.time(), state=finish.state, reason=finish.reason)
-                reduce(self._engine.state, closed)  # the views that are written last must know it
-                self._commit([closed])
-                return finish
-            finally:
-                for worker in self._workers.values():
-                    worker.close(_PATIENCE_S if finish is not None and not self._hung else 0.0)
+        self._catcher.attach(self._inbox.put)
+        try:
+            self._start(offers)
+            while finish is None:
+                finish = self._turn()
+            closed = make("closed", time.time(), state=finish.state, reason=finish.reason)
+            reduce(self._engine.state, closed)  # the views that are written last must know it
+            self._commit([closed])
+            return finish
+        finally:
+            for worker in self._workers.values():
+                worker.close(_PATIENCE_S if finish is not None and not self._hung else 0.0)
 
     def only_cancel(self, tasks: Optional[Sequence[int]]) -> None:
         """Call before `run`: end these tasks, or all, and do nothing else."""
