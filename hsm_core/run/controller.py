@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from queue import Empty, SimpleQueue
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
+from typing import Callable, Dict, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
 
 from ..contract import Attempt, HealthReport, Source, SourceContext, Strategy, SyncRequest, TaskSpec
 from ..engine.engine import Cancel, Collect, Engine, Find, Finish, Instruction, Submit
@@ -17,6 +16,7 @@ from ..store import requests
 from ..store.journal import JournalFull, JournalWriter
 from ..store.layout import SweepLayout
 from ..store.lease import Lease
+from .inbox import Inbox
 from .signals import SignalCatcher, Signalled
 from .worker import (
     Answered,
@@ -105,7 +105,7 @@ class Controller:
         self._grace_s = grace_s
         self._verify = verify
         self._tell = tell
-        self._inbox: SimpleQueue[Union[Message, Signalled]] = SimpleQueue()
+        self._inbox: Inbox[Union[Message, Signalled]] = Inbox()
         self._workers: Dict[str, Worker] = {}
         self._caps: Dict[str, Optional[int]] = {}
         self._hung: Dict[str, str] = {}
@@ -167,7 +167,7 @@ class Controller:
     # --- one turn of the loop
 
     def _turn(self) -> Optional[Finish]:
-        messages = list(self._messages())
+        messages = self._inbox.take_all(_TICK_S)
         self._lease.check()  # we may have been asleep for days
         now = time.time()
         events, self._first_events = self._first_events, []
@@ -188,15 +188,6 @@ class Controller:
         for sink in self._sinks:
             sink.flush(now)
         return finish
-
-    def _messages(self) -> Iterator[Union[Message, Signalled]]:
-        """What has come; waits for the first, but no longer than a tick."""
-        try:
-            yield self._inbox.get(timeout=_TICK_S)
-            while True:
-                yield self._inbox.get_nowait()
-        except Empty:
-            return
 
     def _absorb(self, message: Union[Message, Signalled], now: float) -> List[Event]:
         """Let the engine take in one message; the events are already in the state."""
