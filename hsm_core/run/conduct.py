@@ -28,6 +28,7 @@ from .observers import Observers
 from .origin import write_origin
 from .prepare import Prepared, read_sweep_file
 from .settings import Settings
+from .signals import SignalCatcher
 from .tasks import command_of, task_maker
 
 __all__ = ["Conduct", "begin", "conduct", "replay_sweep"]
@@ -98,7 +99,7 @@ def conduct(layout: SweepLayout, how: Conduct, plugins: Plugins) -> Tuple[Finish
     _, sweep = read_sweep_file(layout.config)
     _check_digest(layout, settings, sweep.space)
     strategy = plugins.strategy(settings.strategy).factory(settings.seed)
-    with Lease.acquire(layout, how.takeover) as lease:
+    with SignalCatcher() as catcher, Lease.acquire(layout, how.takeover) as lease:
         state, position = replay_sweep(layout)
         with JournalWriter.open(layout.journal, layout.sweep_id, lease.epoch, position) as journal:
             views = Views(layout, state, position, journal)  # made before `opened`: it may make the logs again
@@ -122,6 +123,7 @@ def conduct(layout: SweepLayout, how: Conduct, plugins: Plugins) -> Tuple[Finish
                 health_interval_s=settings.health_check_interval_s,
                 grace_s=settings.grace_s,
                 verify=SyncRequest(settings.project_dir) if settings.verify_sync else None,
+                catcher=catcher,
                 tell=how.tell,
             )
             if how.only_cancel:

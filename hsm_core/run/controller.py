@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from queue import Empty, SimpleQueue
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
+from typing import Callable, Dict, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
 
 from ..contract import Attempt, HealthReport, Source, SourceContext, Strategy, SyncRequest, TaskSpec
 from ..engine.engine import Cancel, Collect, Engine, Find, Finish, Instruction, Submit
@@ -17,6 +16,7 @@ from ..store import requests
 from ..store.journal import JournalFull, JournalWriter
 from ..store.layout import SweepLayout
 from ..store.lease import Lease
+from .inbox import Inbox
 from .signals import SignalCatcher, Signalled
 from .worker import (
     Answered,
@@ -73,6 +73,7 @@ class Controller:
 
     :param state: replayed from the journal, with the `opened` event of this controller taken in.
     :param verify: what to hold against every source's copy of the project; None: a person chose not to.
+    :param catcher: whose signals interrupt it; None: nobody's.
     :param tell: takes a line for the person who started us.
     """
 
@@ -90,6 +91,7 @@ class Controller:
         health_interval_s: float = 60.0,
         grace_s: float = 10.0,
         verify: Optional[SyncRequest] = None,
+        catcher: Optional[SignalCatcher] = None,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._layout = layout
@@ -103,12 +105,12 @@ class Controller:
         self._grace_s = grace_s
         self._verify = verify
         self._tell = tell
-        self._inbox: SimpleQueue[Union[Message, Signalled]] = SimpleQueue()
+        self._inbox: Inbox[Union[Message, Signalled]] = Inbox()
         self._workers: Dict[str, Worker] = {}
         self._caps: Dict[str, Optional[int]] = {}
         self._hung: Dict[str, str] = {}
         self._first_events: List[Event] = []
-        self._catcher = SignalCatcher(self._inbox.put)
+        self._catcher = catcher or SignalCatcher()
         self._signals = 0
         self._next_beat = self._next_look = 0.0
         self._to_answer: List[Tuple[requests.Request, Dict[str, str]]] = []
@@ -120,18 +122,18 @@ class Controller:
         :raises StoreError: the journal cannot be written and never will be.
         """
         finish: Optional[Finish] = None
-        with self._catcher:
-            try:
-                self._start(offers)
-                while finish is None:
-                    finish = self._turn()
-                closed = make("closed", time.time(), state=finish.state, reason=finish.reason)
-                reduce(self._engine.state, closed)  # the views that are written last must know it
-                self._commit([closed])
-                return finish
-            finally:
-                for worker in self._workers.values():
-                    worker.close(_PATIENCE_S if finish is not None and not self._hung else 0.0)
+        self._catcher.attach(self._inbox.put)
+        try:
+            self._start(offers)
+            while finish is None:
+                finish = self._turn()
+            closed = make("closed", time.time(), state=finish.state, reason=finish.reason)
+            reduce(self._engine.state, closed)  # the views that are written last must know it
+            self._commit([closed])
+            return finish
+        finally:
+            for worker in self._workers.values():
+                worker.close(_PATIENCE_S if finish is not None and not self._hung else 0.0)
 
     def only_cancel(self, tasks: Optional[Sequence[int]]) -> None:
         """Call before `run`: end these tasks, or all, and do nothing else."""
@@ -165,7 +167,7 @@ class Controller:
     # --- one turn of the loop
 
     def _turn(self) -> Optional[Finish]:
-        messages = list(self._messages())
+        messages = self._inbox.take_all(_TICK_S)
         self._lease.check()  # we may have been asleep for days
         now = time.time()
         events, self._first_events = self._first_events, []
@@ -186,15 +188,6 @@ class Controller:
         for sink in self._sinks:
             sink.flush(now)
         return finish
-
-    def _messages(self) -> Iterator[Union[Message, Signalled]]:
-        """What has come; waits for the first, but no longer than a tick."""
-        try:
-            yield self._inbox.get(timeout=_TICK_S)
-            while True:
-                yield self._inbox.get_nowait()
-        except Empty:
-            return
 
     def _absorb(self, message: Union[Message, Signalled], now: float) -> List[Event]:
         """Let the engine take in one message; the events are already in the state."""

@@ -19,14 +19,22 @@ class Signalled(NamedTuple):
 class SignalCatcher:
     """Catches signals while it is entered, where Python allows it: in the main thread.
 
-    :param post: takes the messages.
+    What comes before there is anybody to `attach` is kept, so that a Ctrl-C in the middle of opening a journal waits
+    for the first turn.
     """
 
-    def __init__(self, post: Callable[[Signalled], None]) -> None:
-        self._post = post
+    def __init__(self) -> None:
         self._before: List[Tuple[int, Any]] = []
+        self._kept: List[Signalled] = []
+        self._post: Callable[[Signalled], None] = self._kept.append
         self.received = 0
         """How many have come, taken in by the controller or not."""
+
+    def attach(self, post: Callable[[Signalled], None]) -> None:
+        """Post them from now on, those that were kept first."""
+        self._post = post
+        while self._kept:
+            post(self._kept.pop(0))
 
     def __enter__(self) -> SignalCatcher:
         if threading.current_thread() is threading.main_thread():

@@ -9,7 +9,6 @@ import dataclasses
 import os
 import threading
 import time
-from queue import Empty, SimpleQueue
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from ..analysis.signature import read_tail, signature
@@ -35,6 +34,7 @@ from ..errors import HsmError, NoSourceError
 from ..log import Log
 from ..plugins import Plugins
 from .checks import checked, checked_handles, checked_news, checked_result
+from .inbox import Inbox
 
 __all__ = ["Answered", "Collected", "Failed", "Found", "HealthSeen", "Message", "Opened", "Polled", "Said", "Worker"]
 
@@ -142,7 +142,7 @@ class Worker:
         self._handles: Dict[Attempt, Handle] = dict(adopted)
         self._health_interval_s = health_interval_s
         self._verify = verify
-        self._inbox: SimpleQueue[Any] = SimpleQueue()
+        self._inbox: Inbox[Any] = Inbox()
         self._poll_asked = False
         self._poll_interval_s = 1.0
         self._call: Optional[Tuple[str, float, float]] = None
@@ -194,17 +194,13 @@ class Worker:
 
     def _run(self) -> None:
         if not self._open():
-            self._inbox.get()  # nothing to do but to be closed
             return
         next_poll = next_health = time.monotonic() + self._poll_interval_s
         if self._handles:
             next_poll = 0.0
         while True:
             now = time.monotonic()
-            try:
-                item = self._inbox.get(timeout=max(0.0, min(next_poll, next_health) - now))
-            except Empty:
-                item = None
+            item = self._inbox.take(min(next_poll, next_health) - now)
             if item is _STOP:
                 self._guarded("close", 10.0, self._source.close)
                 return
