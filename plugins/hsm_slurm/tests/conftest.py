@@ -53,6 +53,10 @@ def _strict_cluster() -> Iterator[Cluster]:
 
 
 def _enter(cluster: Cluster, patch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    # The budget of calls is shared by all hsm of a user, but not by tests that run beside each other.
+    runtime = cluster.folder / "runtime"
+    runtime.mkdir(exist_ok=True)
+    patch.setenv("XDG_RUNTIME_DIR", str(runtime))
     for name in [name for name in os.environ if name.startswith(("SLURM_", "SBATCH_"))]:
         patch.delenv(name)
     for name, value in cluster.env.items():

@@ -111,7 +111,7 @@ def test_what_waits_is_held_or_waits(cluster, bench):
     assert found["hsm-never", None].reason == "PartitionTimeLimit"
     assert all(found["hsm-held", index].state is JobState.HELD for index in range(50))
     cluster.run("scontrol", "suspend", first)
-    assert queue()["hsm-first", None].state is JobState.RUNNING
+    assert queue()["hsm-first", None].state is JobState.SUSPENDED
     cluster.run("scontrol", "resume", first)
     cluster.run("scontrol", "release", held)
     until(lambda: all(queue()["hsm-held", index].state is JobState.DONE for index in range(50)))

@@ -44,7 +44,7 @@ def test_a_real_queue():
         ("5", 0, "hsm-x", JobState.HELD),
         ("2", 21, "hsm-held", JobState.HELD),
         ("1", 1, "hsm-a-b|c", JobState.RUNNING),
-        ("1", 1, "hsm-a-b|c", JobState.RUNNING),
+        ("1", 1, "hsm-a-b|c", JobState.SUSPENDED),
     ]
     assert listing.jobs[-1].nodes == "n[1,3-4]"
     assert listing.jobs[4].reason == "JobHeldUser"
