@@ -25,6 +25,8 @@ DEADLINE_S = 120.0
 
 
 def _start(accounting: bool = False, cgroups: bool = False, extra: Tuple[str, ...] = ()) -> Iterator[Cluster]:
+    if os.environ.get("HSM_REAL_SLURM") != "1":
+        pytest.skip("NOT TESTED ON A REAL SLURM: nobody asked for it (scripts/test --real-slurm)")
     lacking = missing(accounting, cgroups)
     if lacking:
         pytest.skip(f"NOT TESTED ON A REAL SLURM: {lacking} (scripts/install-slurm)")
