@@ -54,6 +54,11 @@ def _strict_cluster() -> Iterator[Cluster]:
     yield from _start(cgroups=True)
 
 
+@pytest.fixture
+def _own_cluster() -> Iterator[Cluster]:
+    yield from _start()
+
+
 def _enter(cluster: Cluster, patch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     # The budget of calls is shared by all hsm of a user, but not by tests that run beside each other.
     runtime = cluster.folder / "runtime"
@@ -277,3 +282,12 @@ def strict_site(strict_cluster: Cluster, tmp_path: Path) -> Iterator[Site]:
     made = Site(tmp_path, strict_cluster)
     yield made
     made.clean()
+
+
+@pytest.fixture
+def own_site(_own_cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Site]:
+    """A project on a cluster of its own, for what leaves a cluster strange: one that gives ids a second time."""
+    for cluster in _enter(_own_cluster, monkeypatch):
+        made = Site(tmp_path, cluster)
+        yield made
+        made.clean()

@@ -83,12 +83,31 @@ def test_a_limit_on_a_users_jobs_is_kept(accounted_site):
     ],
     ids=["fails", "empty", "torn", "garbage", "mute"],
 )
-def test_listings_that_are_always_wrong(site, lie):
+def test_listings_that_are_wrong_from_some_moment_on(site, lie):
     """What the queue says or does not say is no end of a task: records are."""
     site.declare(6)
-    site.behave("sleep 3")
+    site.behave("sleep 4")
+    process = site.start("run", "--sources", "slurm", "--sweep-id", "s")
+    site.until(lambda: len(site.ledger()) == 6)
     site.break_command("squeue", lie, always=True)
-    site.run()
+    code, said = site.end(process)
+    assert code == 0, said
+    site.check()
+
+
+def test_a_queue_that_cannot_be_read_is_given_nothing(site):
+    """Who could not look for what was accepted does not submit: the person hears why, and it begins when it works."""
+    site.declare(3)
+    site.break_command(
+        "squeue", 'echo "slurm_load_jobs error: Socket timed out on send/recv operation" >&2; exit 1', always=True
+    )
+    process = site.start("run", "--sources", "slurm", "--sweep-id", "s")
+    site.until(lambda: "Socket timed out" in site.said(process))
+    assert site.counted()["sbatch"] == 0
+    site.mend()
+    code, said = site.end(process)
+    assert code == 0, said
+    site.check()
 
 
 def test_a_queue_that_forgets_a_running_job(site):
@@ -183,8 +202,9 @@ def test_a_controller_that_is_down_for_a_while(site):
     site.check()
 
 
-def test_a_controller_that_loses_its_memory(site):
+def test_a_controller_that_loses_its_memory(own_site):
     """slurmctld is killed before it saved its state, and starts jobs again that had run: no attempt runs twice."""
+    site = own_site
     site.declare(6)
     site.behave("sleep 1")
     process = site.start("run", "--sources", "slurm", "--sweep-id", "s")
@@ -232,7 +252,7 @@ def test_a_controller_that_is_down_at_the_beginning(site):
     site.until(lambda: not site.cluster.pids("slurmctld"))
     try:
         process = site.start("run", "--sources", "slurm", "--sweep-id", "s")
-        site.until(lambda: "Unable to contact slurm controller" in site.said(process))
+        site.until(lambda: "DOWN" in site.said(process) or "Unable to contact" in site.said(process))
     finally:
         site.cluster.start_controller()
     code, said = site.end(process)
