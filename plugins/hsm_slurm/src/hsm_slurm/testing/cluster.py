@@ -33,6 +33,7 @@ _PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "sc
 _ACCOUNTING_PROGRAMS = ("slurmdbd", "mariadbd", "mariadb-install-db")
 _START_S = 20.0
 _TURN_S = 0.02
+_CGROUPS_GO_S = 3.0
 _NODE = "slurmnode"
 """The host name inside."""
 
@@ -189,8 +190,9 @@ class Cluster:
             self._shell.stdin.close()
             self._shell = None
         if self.cgroups:
-            for path in Path("/sys/fs/cgroup").glob(f"*/slurm_{self.prefix}*"):
-                _remove_cgroup(path)
+            deadline = time.monotonic() + _CGROUPS_GO_S
+            while _remove_cgroups(f"*/slurm_{self.prefix}*") and time.monotonic() < deadline:
+                time.sleep(_TURN_S)  # what was killed has not left yet
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # --- for tests
@@ -381,11 +383,15 @@ def _children(pid: int) -> List[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def _remove_cgroup(path: Path) -> None:
-    """Cgroups are removed from the leaves up; their files are not files."""
-    for folder, _, _ in os.walk(path, topdown=False):
-        with contextlib.suppress(OSError):
-            os.rmdir(folder)
+def _remove_cgroups(pattern: str) -> bool:
+    """Remove cgroups, from the leaves up, because their files are not files; whether any is left."""
+    left = False
+    for path in Path("/sys/fs/cgroup").glob(pattern):
+        for folder, _, _ in os.walk(path, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+        left |= path.exists()
+    return left
 
 
 def _listens(port: int) -> bool:
