@@ -128,7 +128,7 @@ SOURCES = [
     ("local:a/b", 2),
     ("local:[::1", 2),
     ("ssh:h", 4),
-    ("slurm", 4),
+    ("lsf", 4),
     ("hpc", 4),
     ("hpc:cluster:16", 4),
     ("locl", 4),
