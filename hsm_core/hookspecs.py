@@ -132,6 +132,23 @@ def hsm_poll(source: Source, handles: Mapping[Attempt, Handle]) -> Optional[Poll
     """
 
 
+@hookspec(firstresult=True)
+def hsm_locate_project(source: Source, request: SyncRequest) -> Optional[str]:
+    """Say where the project is on a source's host. *firstresult*; called before the source is opened, in its thread.
+
+    The core's own implementation gives the `project` that is configured for the source, or None: the same path as
+    here. Example::
+
+        @hookimpl
+        def hsm_locate_project(source, request):
+            return "/data/projects/" + os.path.basename(request.project_dir)
+
+    :returns: an absolute path on the host, or None when this plugin does not know.
+
+    .. versionadded:: 1.0
+    """
+
+
 @hookspec
 def hsm_verify_sync(source: Source, request: SyncRequest) -> Optional[SyncReport]:
     """Compare the project at a source with the project here. Reports are merged, worst first; none is "not verified".

@@ -71,6 +71,11 @@ class _CoreDefaults:
     def hsm_poll(self, source: Source, handles: Mapping[Attempt, Handle]) -> PollResult:
         return source.poll(handles)
 
+    @hookimpl(trylast=True)
+    def hsm_locate_project(self, request: SyncRequest) -> Optional[str]:
+        configured = request.spec.options.get("project") if request.spec is not None else None
+        return None if configured is None else str(configured)
+
 
 class Plugins:
     """What the installed plugins offer, by name."""
@@ -200,6 +205,11 @@ class Plugins:
         """The hook `hsm_poll`."""
         result: PollResult = self._manager.hook.hsm_poll(source=source, handles=handles)
         return result
+
+    def locate_project(self, source: Source, request: SyncRequest) -> Optional[str]:
+        """The hook `hsm_locate_project`: where the project is on the source's host; None: the same path as here."""
+        path: Optional[str] = self._manager.hook.hsm_locate_project(source=source, request=request)
+        return path
 
     @property
     def observers(self) -> List[Tuple[str, Callable[..., Any]]]:

@@ -56,7 +56,9 @@ class SourceContext:
     """What the core gives a source when it opens it.
 
     :param sweep_dir: the sweep's folder on this machine, absolute.
-    :param project_dir: the project's folder on this machine, absolute; tasks run in its counterpart on the source.
+    :param project_dir: the project's folder on this machine, absolute.
+    :param remote_project_dir: the project's folder on the source's host, where tasks run, as `hsm_locate_project` found
+        it before `open`; None: the same path as here.
     :param env: environment of every task of the sweep, added to the source's own.
     :param setup: shell lines (modules, conda) whose resulting environment tasks get.
     :param wake: a source that learns of news by itself calls this, from any thread; the core then polls it soon.
@@ -77,6 +79,7 @@ class SourceContext:
     task_name: Callable[[int], str] = str
     grace_s: float = 10.0
     takeover: bool = False
+    remote_project_dir: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -248,7 +251,10 @@ class Source(Protocol):
         """Bring the files of ended tasks into the sweep's folder `into`; nothing to do where files are shared."""
 
     def host(self) -> Optional[Host]:
-        """The machine behind it, where there is one."""
+        """The machine behind it, where there is one.
+
+        Works before `open` and connects no sooner than it is used: the project's copy is looked for there first.
+        """
 
     def close(self) -> None:
         """Let go. Jobs keep running."""

@@ -1,10 +1,12 @@
-"""Sync verification: is the project over there the project here?"""
+"""The project's other copies: where a source has one, and whether it is the project here."""
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Tuple
+from typing import Optional, Tuple
+
+from .source import SourceSpec
 
 __all__ = ["SyncReport", "SyncRequest", "SyncVerdict"]
 
@@ -20,12 +22,16 @@ class SyncVerdict(str, enum.Enum):
 
 @dataclass(frozen=True)
 class SyncRequest:
-    """Which project to compare.
+    """Which project to locate or compare, at which source.
 
     :param project_dir: the project's folder on this machine, absolute.
+    :param spec: the source as it was asked for, with its options (`project`, `host` …); None: nobody said.
+    :param remote_project_dir: what `hsm_locate_project` answered, for who compares.
     """
 
     project_dir: str
+    spec: Optional[SourceSpec] = None
+    remote_project_dir: Optional[str] = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from .. import __version__
-from ..contract import SourceContext, SourceSpec, SyncRequest, TaskState
+from ..contract import SourceContext, SourceSpec, TaskState
 from ..engine.engine import Finish
 from ..engine.events import Event, make
 from ..engine.reduce import reduce, replay
@@ -122,7 +122,7 @@ def conduct(layout: SweepLayout, how: Conduct, plugins: Plugins) -> Tuple[Finish
                 task_maker(settings, sweep.space, str(layout.root)),
                 health_interval_s=settings.health_check_interval_s,
                 grace_s=settings.grace_s,
-                verify=SyncRequest(settings.project_dir) if settings.verify_sync else None,
+                verify=settings.verify_sync,
                 catcher=catcher,
                 tell=how.tell,
             )

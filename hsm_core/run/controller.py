@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Callable, Dict, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
 
-from ..contract import Attempt, HealthReport, Source, SourceContext, Strategy, SyncRequest, TaskSpec
+from ..contract import Attempt, HealthReport, Source, SourceContext, Strategy, TaskSpec
 from ..engine.engine import Cancel, Collect, Engine, Find, Finish, Instruction, Submit
 from ..engine.events import Event, make
 from ..engine.reduce import reduce
@@ -72,7 +72,7 @@ class Controller:
     """Runs one sweep until nothing is left to do, or somebody says stop.
 
     :param state: replayed from the journal, with the `opened` event of this controller taken in.
-    :param verify: what to hold against every source's copy of the project; None: a person chose not to.
+    :param verify: whether every source's copy of the project is held against ours; False: a person chose not to.
     :param catcher: whose signals interrupt it; None: nobody's.
     :param tell: takes a line for the person who started us.
     """
@@ -90,7 +90,7 @@ class Controller:
         *,
         health_interval_s: float = 60.0,
         grace_s: float = 10.0,
-        verify: Optional[SyncRequest] = None,
+        verify: bool = False,
         catcher: Optional[SignalCatcher] = None,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
@@ -157,7 +157,7 @@ class Controller:
                 self._make_task,
                 adopted,
                 self._health_interval_s,
-                self._verify if slots != 0 else None,
+                self._verify and slots != 0,
             )
             self._workers[id] = worker
             self._caps[id] = slots

@@ -119,7 +119,7 @@ class Worker:
     :param post: takes messages for the controller, from any thread.
     :param make_task: an attempt -> what to run.
     :param adopted: handles of attempts that an earlier controller submitted.
-    :param verify: the project to compare with the source's copy before it may run anything.
+    :param verify: whether to compare the source's copy of the project with ours before it may run anything.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Worker:
         make_task: Callable[[Attempt], TaskSpec],
         adopted: Mapping[Attempt, Handle],
         health_interval_s: float,
-        verify: Optional[SyncRequest] = None,
+        verify: bool = False,
     ) -> None:
         self.id = context.spec.id
         self._source = source
@@ -219,9 +219,11 @@ class Worker:
 
     def _open(self) -> bool:
         def open_source() -> None:
-            self._source.open(self._context)
-            if self._verify is not None:
-                self._verify_sync(self._verify)
+            request = SyncRequest(self._context.project_dir, self._context.spec)
+            there = self._plugins.locate_project(self._source, request)
+            self._source.open(dataclasses.replace(self._context, remote_project_dir=there))
+            if self._verify:
+                self._verify_sync(dataclasses.replace(request, remote_project_dir=there))
             capabilities = checked(self._source.capabilities(), Capabilities, "capabilities")
             self._poll_interval_s = capabilities.poll_interval_s
             self._post(Opened(self.id, capabilities))

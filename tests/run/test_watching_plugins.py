@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import types
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional
+
+import pytest
 
 from hsm_core.contract import SourceContext, SourceSpec, SyncReport, SyncRequest, SyncVerdict
 from hsm_core.hookspecs import hookimpl
@@ -61,15 +63,25 @@ def test_sync_reports_come_worst_first_and_a_verifier_that_fails_has_not_verifie
     assert "no such host" in reports[1].detail
 
 
-def _open(plugins: Plugins, tmp_path: Any) -> List[Message]:
+class _Witness(PoolSource):
+    """A source that remembers what it was opened with."""
+
+    opened_at: Optional[str] = None
+
+    def open(self, context: SourceContext) -> None:
+        super().open(context)
+        self.opened_at = context.remote_project_dir
+
+
+def _open(plugins: Plugins, tmp_path: Any, source: Optional[PoolSource] = None, **options: Any) -> List[Message]:
     """The messages of a worker that opens a source, up to the one that says whether it may be used."""
     import queue
 
     inbox: queue.Queue[Message] = queue.Queue()
-    spec = SourceSpec("x", "x")
+    spec = SourceSpec("x", "x", options=options)
     context = SourceContext("s", str(tmp_path), str(tmp_path), spec)
-    source = PoolSource(LocalHost(), spec)
-    worker = Worker(source, context, plugins, inbox.put, lambda attempt: NotImplemented, {}, 60.0, SyncRequest("p"))
+    source = source or PoolSource(LocalHost(), spec)
+    worker = Worker(source, context, plugins, inbox.put, lambda attempt: NotImplemented, {}, 60.0, verify=True)
     worker.start()
     messages: List[Message] = []
     while not messages or isinstance(messages[-1], Said):
@@ -96,3 +108,40 @@ def test_a_differing_branch_only_warns(tmp_path: Any) -> None:
     assert isinstance(said, Said)
     assert said.line == "git: branch main here, dev there"
     assert isinstance(opened, Opened)
+
+
+@pytest.mark.parametrize(("options", "there"), [({}, None), ({"project": "/data/p"}, "/data/p")])
+def test_the_project_is_where_it_is_configured_or_where_it_is_here(tmp_path: Any, options: Any, there: Any) -> None:
+    """Without a plugin that knows better, `project` of a source is the folder that its tasks run in."""
+    source = _Witness(LocalHost(), SourceSpec("x", "x"))
+    (opened,) = _open(_plugins(), tmp_path, source, **options)
+    assert isinstance(opened, Opened)
+    assert source.opened_at == there
+
+
+def test_a_plugin_locates_the_project_before_the_source_is_opened(tmp_path: Any) -> None:
+    """Source and verifiers are told the same place; the source's host can be asked for it already."""
+    asked: List[Any] = []
+
+    def locate(source: Any, request: SyncRequest) -> str:
+        asked.append((source.opened_at, source.host().name, request.project_dir))
+        return "/there"
+
+    def verify(request: SyncRequest) -> None:
+        asked.append(request.remote_project_dir)
+
+    source = _Witness(LocalHost(), SourceSpec("x", "x"))
+    _open(_plugins(hsm_locate_project=locate, hsm_verify_sync=verify), tmp_path, source)
+    assert asked == [(None, "local", str(tmp_path)), "/there"]
+    assert source.opened_at == "/there"
+
+
+def test_a_source_whose_project_cannot_be_located_is_not_used(tmp_path: Any) -> None:
+    """A host that cannot be reached is one line, and the source is given up."""
+
+    def locate() -> str:
+        raise OSError("server1: no route to host")
+
+    (failed,) = _open(_plugins(hsm_locate_project=locate), tmp_path)
+    assert isinstance(failed, Failed)
+    assert failed.reason == "open: OSError: server1: no route to host"
