@@ -23,6 +23,7 @@ _COMMANDS = {
     "logs": ("logs:logs", "Show what a task printed."),
     "explain": ("explain:explain", "Tell the evidence behind a task's state."),
     "export": ("export:export", "Write parameters, metrics and times of all tasks as a table."),
+    "test": ("diagnose:test", "Try a source, step by step, up to one short task."),
     "plugins": ("plugins_list:plugins", "List installed sources and strategies."),
     "completion": ("completion:completion", "Print the script that completes hsm's commands in your shell."),
 }

@@ -5,6 +5,7 @@ Fields are only ever added, with defaults; `API_VERSION` says which set a plugin
 
 from __future__ import annotations
 
+from .diagnose import DiagnoseContext, SkipStage, Stage
 from .host import Channel, Completed, Host, HostType
 from .source import (
     Acceptance,
@@ -39,6 +40,7 @@ __all__ = [
     "Capabilities",
     "Channel",
     "Completed",
+    "DiagnoseContext",
     "DiscoverRequest",
     "ExitRecord",
     "Handle",
@@ -49,11 +51,13 @@ __all__ = [
     "Observation",
     "ObservationKind",
     "PollResult",
+    "SkipStage",
     "Source",
     "SourceContext",
     "SourceSpec",
     "SourceType",
     "SourceView",
+    "Stage",
     "Strategy",
     "StrategyType",
     "SubmitRequest",

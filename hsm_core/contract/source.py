@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import Any, Callable, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
 
+from .diagnose import DiagnoseContext, Stage
 from .host import Host
 from .task import Attempt, ExitRecord, TaskSpec
 
@@ -268,6 +269,8 @@ class SourceType:
     :param factory: `(spec) -> Source`; does no I/O, imports what is heavy when called.
     :param options_schema: JSON schema of `options`.
     :param family: `"batch"` makes `hpc` find it.
+    :param diagnose: the stages that `hsm test` tries before its own (open, health, one task from end to end). It only
+        makes them: whatever takes time is in their `work`.
     """
 
     kind: str
@@ -276,6 +279,7 @@ class SourceType:
     family: str = ""
     summary: str = ""
     api: Tuple[int, int] = (1, 0)
+    diagnose: Optional[Callable[[SourceSpec, DiagnoseContext], Iterable[Stage]]] = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,52 @@
+"""`hsm test`, typed: at a source that works, one that does not, and one that is not there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+Type = Callable[..., Any]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose tasks need an interpreter."""
+    (tmp_path / "hsm_config.yaml").write_text("project: {python: /bin/sh}\nsources: {mine: {kind: local, slots: 2}}\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_source_that_works_passes_every_stage(type_hsm: Type, project: Path) -> None:
+    """A line for each stage, and exit code 0; a configured source is meant by its name."""
+    answer = type_hsm("test", "mine")
+    assert answer.code == 0
+    lines = answer.out.splitlines()
+    assert lines[0] == "local:mine"
+    assert [line.split()[:2] for line in lines[1:3]] == [["open", "ok"], ["health", "ok"]]
+    assert lines[3].startswith("  one task       ok")
+    assert "2 slots" in lines[1]
+
+
+def test_the_first_failure_says_the_remedy(type_hsm: Type, project: Path) -> None:
+    """An interpreter that is not there is found out before a sweep needs it; JSON says the same."""
+    (project / "hsm_config.yaml").write_text("project: {python: /nowhere/python}\n")
+    answer = type_hsm("test", "local", "--json")
+    assert answer.code == 1
+    (tried,) = json.loads(answer.out)
+    assert (tried["source"], tried["ok"]) == ("local:local", False)
+    last = tried["stages"][-1]
+    assert (last["name"], last["state"]) == ("one task", "FAILED")
+    assert "/nowhere/python" in last["found"]
+    assert last["hint"] == "hsm config set project.python PATH"
+    assert last["seconds"] > 0
+
+
+def test_a_source_that_is_not_there_is_exit_code_4(type_hsm: Type, project: Path) -> None:
+    """No kind of that name: nothing is tried."""
+    answer = type_hsm("test", "nix")
+    assert answer.code == 4
+    assert answer.out == ""
+    assert "no source kind 'nix'" in answer.err
