@@ -7,22 +7,23 @@ it but for where the tasks come from and where the news goes: both are files of 
 See `docs/design/batch.md`.
 """
 
-import json
 import os
 import select
-import signal
 import sys
 import time
-import zlib
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
-
 if TYPE_CHECKING or __package__:
     from . import runner as base
 else:  # beside us, on a machine where nothing else of ours is
     import runner as base
+
+if TYPE_CHECKING:
+    import json
+    import signal
+    from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+else:
+    json, signal = base.json, base.signal
 
 __all__ = ["job_text", "news"]
 
@@ -280,6 +281,8 @@ def other_tasks(path: bytes, number: int) -> "List[Any]":
         file.seek(elements * (OFFSET_WIDTH + 1), os.SEEK_CUR)
         shares = [json.loads(file.readline().decode("utf-8")) for _ in range(elements)]
     tasks = [task for position, share in enumerate(shares) if position != number for task in share]
+    import zlib
+
     return sorted(tasks, key=lambda task: zlib.crc32(b"%d.%d" % (number, task["i"])))
 
 

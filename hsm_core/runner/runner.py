@@ -10,16 +10,16 @@ Every path is bytes and every text is UTF-8, so that no locale of a far machine 
 """
 
 import errno
-import json
 import os
 import select
-import signal
 import sys
 import time
-from collections import deque
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # start-up must stay small: `typing` alone would cost a third of it
+if TYPE_CHECKING:
+    import json
+    import signal
+    from collections import deque
     from typing import (
         Any,
         Callable,
@@ -39,6 +39,14 @@ if TYPE_CHECKING:  # start-up must stay small: `typing` alone would cost a third
     Path = Union[str, bytes]
     Status = Dict[str, Any]
     Verdict = Tuple[str, Any]
+
+else:  # `typing`, and what Python adds to these parts in C (`enum`, `re`), would double the time of a start
+    try:
+        import _signal as signal
+        from _collections import deque
+    except ImportError:  # another Python than CPython
+        import signal
+        from collections import deque
 
 __all__ = ["host_key", "host_relation", "is_alive", "process_start", "read_status", "write_atomically"]
 
@@ -64,6 +72,62 @@ RECORD_KEYS = (
 ).split()
 NEW = b".new"  # what a status is called until the one before it is gone
 RESERVED = frozenset([b"status.yaml", b"status.yaml" + NEW, b"stdout.log", b"stderr.log", b"results", b"attempts"])
+
+
+# ---- JSON --------------------------------------------------------------------------------------------------
+
+
+class JsonInC:
+    """What `json` does, by the parser and the encoder that it has in C: to import it costs as much as to start Python.
+
+    The parser takes its settings from here. Both are CPython's own affair, so they are tried before they are used,
+    and whatever they cannot do is left to `json`, whose errors are then raised.
+    """
+
+    strict = True
+    object_hook = object_pairs_hook = None
+    parse_float = parse_constant = float
+    parse_int = int
+
+    def __init__(self) -> None:
+        """:raises Exception: of any kind, when this Python does not have them, or has others."""
+        import _json
+
+        settings: "Any" = self
+        self.scan = _json.make_scanner(settings)
+        escape = _json.encode_basestring_ascii
+        self.encode = _json.make_encoder(None, self.refuse, escape, None, ": ", ", ", False, False, True)
+        probe = {"a": [1, -2.5, True, None, "\u20ac\n"], "b": {}}
+        if self.loads(self.dumps(probe)) != probe:
+            raise ValueError("they do something else")
+
+    @staticmethod
+    def refuse(value: "Any") -> "Any":
+        """JSON has no such thing. :raises TypeError:"""
+        raise TypeError("Object of type %s is not JSON serializable" % type(value).__name__)
+
+    def dumps(self, value: "Any") -> str:
+        """:raises TypeError: when it cannot be said in JSON."""
+        return "".join(self.encode(value, 0))
+
+    def loads(self, text: str) -> "Any":
+        """:raises ValueError: when it is not JSON."""
+        try:
+            value, end = self.scan(text, 0)
+            if end >= len(text) - 1 and text[end:] in ("", "\n"):
+                return value
+        except Exception:
+            pass
+        import json
+
+        return json.loads(text)
+
+
+if not TYPE_CHECKING:
+    try:
+        json = JsonInC()
+    except Exception:  # another Python than CPython
+        import json
 
 
 # ---- text and small files ----------------------------------------------------------------------------------

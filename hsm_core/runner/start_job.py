@@ -7,4 +7,7 @@ if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     import job  # type: ignore[import-not-found]
 
-    sys.exit(job.main(sys.argv))
+    code = job.main(sys.argv)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # everything is closed and written: taking the interpreter down would only cost time
