@@ -18,7 +18,12 @@ class Completed:
 
 
 class Channel(Protocol):
-    """A program running on a host, with its standard input and output."""
+    """A program running on a host, with its standard input and output.
+
+    Both are raw: `stdout.read(n)` returns what has come, at most `n` bytes, and nothing at the end; it may wait for
+    ever, until another thread calls `kill`. `stdin.write` takes what it can, and raises OSError, rather than wait for
+    ever, when the other end takes nothing.
+    """
 
     stdin: IO[bytes]
     stdout: IO[bytes]
@@ -27,13 +32,19 @@ class Channel(Protocol):
         """The exit code, or None when it still runs after `timeout_s` seconds."""
 
     def kill(self) -> None:
-        """End the program now; harmless when it has ended."""
+        """End the program now, or at least let it go, so that reading ends; harmless when it has ended."""
 
 
 class Host(Protocol):
-    """A machine where commands run without a shell. Every method may raise OSError; none waits without a limit."""
+    """A machine where commands run without a shell. Every method may raise OSError; none waits without a limit.
+
+    It connects when it is first used, and again when it is used after the connection was lost.
+
+    :param is_here: its files are those of this machine: a path means the same here and there.
+    """
 
     name: str
+    is_here: bool
 
     def run(
         self, argv: Sequence[str], *, input: bytes = b"", cwd: Optional[str] = None, timeout_s: float = 60.0

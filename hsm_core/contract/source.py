@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import Any, Callable, Iterable, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
+from typing import (
+    Any,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Protocol,
+    Sequence,
+    Tuple,
+    runtime_checkable,
+)
 
 from .diagnose import DiagnoseContext, Stage
 from .host import Host
@@ -14,6 +26,8 @@ __all__ = [
     "Acceptance",
     "Capabilities",
     "DiscoverRequest",
+    "Glimpse",
+    "Glimpses",
     "Handle",
     "Health",
     "HealthReport",
@@ -57,6 +71,7 @@ class SourceContext:
     """What the core gives a source when it opens it.
 
     :param sweep_dir: the sweep's folder on this machine, absolute.
+    :param sweep_uid: letters and digits that no other sweep has, wherever it was begun; empty where nobody knows.
     :param project_dir: the project's folder on this machine, absolute.
     :param remote_project_dir: the project's folder on the source's host, where tasks run, as `hsm_locate_project` found
         it before `open`; None: the same path as here.
@@ -81,6 +96,7 @@ class SourceContext:
     grace_s: float = 10.0
     takeover: bool = False
     remote_project_dir: Optional[str] = None
+    sweep_uid: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,6 +111,8 @@ class Capabilities:
     :param outlives_host: its tasks survive a crash of this machine, so that intentions are synced to disk first.
     :param interrupts: an interrupted sweep should end its tasks (a laptop), not leave them (a cluster).
     :param shares_files: task folders are on a file system that this machine sees; nothing needs collecting.
+    :param sweep_dir: the sweep's folder as tasks there see it, absolute, for commands that name a file of a task; None
+        where it is as here.
     """
 
     slots: int
@@ -104,6 +122,7 @@ class Capabilities:
     outlives_host: bool = True
     interrupts: bool = False
     shares_files: bool = False
+    sweep_dir: Optional[str] = None
 
 
 class Health(str, enum.Enum):
@@ -187,7 +206,9 @@ class ObservationKind(str, enum.Enum):
 class Observation(NamedTuple):
     """Something seen of one attempt.
 
-    :param record: the exit record (ENDED), or facts of the start (STARTED: `pid`, `slot`, `host`, `at`).
+    :param record: the exit record (ENDED), or facts of the start (STARTED: `pid`, `slot`, `host`, `at`). Where the core
+        cannot see the task's files yet, `last_words` in it, text, is the end of what a program that failed wrote to
+        standard error.
     :param reason: the backend's own word, for a person (`NODE_FAIL`, `runner died`).
     """
 
@@ -210,6 +231,25 @@ class PollResult:
     complete: bool = True
     garbage: Sequence[str] = ()
     health: Optional[HealthReport] = None
+
+
+class Glimpse(NamedTuple):
+    """What is to be seen of an attempt whose files are not here.
+
+    :param over: it has ended: nothing more will come.
+    :param files: name -> bytes of it from the offset that was asked for; without those that are not there.
+    """
+
+    over: bool
+    files: Mapping[str, bytes]
+
+
+@runtime_checkable
+class Glimpses(Protocol):
+    """A source that can show files of an attempt before they are home. It is open; its controller may be another's."""
+
+    def glimpse(self, attempt: Attempt, offsets: Mapping[str, int], limit: int) -> Glimpse:
+        """Read on in files of an attempt's folder (`stdout.log`), at most `limit` bytes of each."""
 
 
 class Source(Protocol):
@@ -248,8 +288,12 @@ class Source(Protocol):
         Their ends are reported by `poll`.
         """
 
-    def collect(self, attempts: Mapping[Attempt, Handle], into: str) -> None:
-        """Bring the files of ended tasks into the sweep's folder `into`; nothing to do where files are shared."""
+    def collect(self, attempts: Mapping[Attempt, Handle], into: str) -> Optional[Collection[Attempt]]:
+        """Bring the files of ended tasks into the sweep's folder `into`; nothing to do where files are shared.
+
+        Returns the attempts that are home now; None means all. A source with much to bring returns what it has after a
+        second or two, so that nothing else waits long for it, and is called again for the rest.
+        """
 
     def host(self) -> Optional[Host]:
         """The machine behind it, where there is one.

@@ -78,7 +78,7 @@ class Assigner:
     def _sweep_room(self) -> int:
         """How many more tasks the sweep's own limit allows, all sources together."""
         assert self._state.limit is not None
-        return _MAX_BATCH if self._limits_itself() else max(0, self._state.limit - self._state.in_flight)
+        return _MAX_BATCH if self._limits_itself() else max(0, self._state.limit - self._state.busy)
 
     def _limits_itself(self) -> bool:
         """There is one source, and its slots are within the sweep's limit: what it holds beyond them does not run."""
@@ -97,11 +97,11 @@ class Assigner:
                 ahead = 0
         if ahead is None:
             ahead = min(max(slots, int(source.rate * _LOOKAHEAD_S)), _MAX_LOOKAHEAD)
-        free = slots + ahead - source.in_flight
+        free = slots + ahead - source.busy
         # A quarter at a time: a submission a task would cost more than the tasks.
-        if free <= 0 or (free < ahead // 4 and source.in_flight > slots):
+        if free <= 0 or (free < ahead // 4 and source.busy > slots):
             return None
-        return SourceView(source.id, free, slots, source.in_flight, source.mean_duration_s)
+        return SourceView(source.id, free, slots, source.busy, source.mean_duration_s)
 
     def _candidates(self, takers: AbstractSet[str], limit: int, events: List[Event], now: float) -> List[int]:
         """The next tasks for these sources: those that came back first, then untouched ones by index."""

@@ -20,6 +20,7 @@ from ..contract import (
     TaskState,
 )
 from .assign import Assigner
+from .collections import Collections
 from .events import Event, make
 from .instructions import Cancel, Collect, Find, Finish, Instruction, Submit
 from .interpret import interpret_answers, interpret_found, interpret_observation
@@ -39,14 +40,15 @@ class Engine:
     """Runs one sweep for one controller.
 
     :param state: as replayed from the journal, the `opened` event of this controller included.
+    :param collect_interval_s: how long files of tasks that ended well may wait before they are brought home.
     """
 
-    def __init__(self, state: SweepState, strategy: Strategy) -> None:
+    def __init__(self, state: SweepState, strategy: Strategy, collect_interval_s: float = 0.0) -> None:
         self.state = state
+        self._collections = Collections(state, collect_interval_s)
         self._capabilities: Dict[str, Capabilities] = {}
         self._to_find: Dict[str, Set[int]] = {token: set(tasks) for token, tasks in state.unanswered.items()}
         self._told_to_end: Set[Attempt] = set()
-        self._collecting: Set[Attempt] = set()
         self._troubles: Dict[str, Troubles] = {}
         self._expected: Set[str] = set()
         self._assigner = Assigner(state, strategy, self._capabilities, self._expected, self._speaks)
@@ -71,6 +73,8 @@ class Engine:
             if event is not None:
                 events.append(event)
                 reduce(self.state, event)
+                if event.get("collect"):
+                    self._collections.add(seen.attempt, now)
         return events
 
     def answered(
@@ -92,12 +96,11 @@ class Engine:
 
     def collected(self, attempts: Sequence[Attempt], now: float) -> List[Event]:
         """The files of these attempts are home."""
-        self._collecting.difference_update(attempts)
         return self._take([make("collected", now, tasks=list(attempts))])
 
     def not_collected(self, attempts: Sequence[Attempt]) -> None:
         """Their files did not come; try again."""
-        self._collecting.difference_update(attempts)
+        self._collections.put_back(attempts)
 
     def expect(self, sources: Iterable[str]) -> None:
         """These may yet `join`; until each has, or is given up, the sweep is not given up for want of sources."""
@@ -188,7 +191,7 @@ class Engine:
             self._find(instructions, now)
         if self._interrupted or self.state.held or self.state.cancelling or self.state.ending:
             self._end(instructions, now)
-        self._collect(instructions, now)
+        instructions += self._collections.due(now, self._speaks, self._is_ending())
         finish = self._finish(now)
         if finish is not None:
             instructions.append(finish)
@@ -239,15 +242,11 @@ class Engine:
         """The source could not be told to end these; tell it again."""
         self._told_to_end.difference_update(attempts)
 
-    def _collect(self, instructions: List[Instruction], now: float) -> None:
-        by_source: Dict[str, Dict[Attempt, Handle]] = {}
-        for index in self.state.collecting:
-            task = self.state.live[index]
-            attempt = (index, task.attempt)
-            if attempt not in self._collecting and self._speaks(task.source, now):
-                self._collecting.add(attempt)
-                by_source.setdefault(task.source, {})[attempt] = task.handle or {}
-        instructions.extend(Collect(source, handles) for source, handles in by_source.items())
+    def _is_ending(self) -> bool:
+        """Nothing is left to do, or is to be done, but to bring files home."""
+        state = self.state
+        left = state.total - state.finished
+        return bool(self._interrupted or self._resting or state.held or left == len(state.collecting))
 
     def _finish(self, now: float) -> Optional[Finish]:
         state = self.state
@@ -287,7 +286,7 @@ class Engine:
     def _takers(self, sources: Sequence[SourceState]) -> List[SourceState]:
         """Those of the sources that some waiting task may yet go to, when nothing that is in flight will end."""
         state = self.state
-        if state.limit is not None and state.in_flight >= state.limit:
+        if state.limit is not None and state.busy >= state.limit:
             return []
         untouched = state.pending > len(state.waiting)
         return [

@@ -13,7 +13,7 @@ __all__ = ["IN_FLIGHT", "UNSTARTED", "LiveTask", "SourceState", "SweepState", "v
 IN_FLIGHT = frozenset(
     {TaskState.ASSIGNED, TaskState.SUBMITTED, TaskState.RUNNING, TaskState.COLLECTING, TaskState.HELD}
 )
-"""States in which an attempt counts against its source's room."""
+"""States in which a source has, or may have, an attempt."""
 
 UNSTARTED = frozenset({TaskState.ASSIGNED, TaskState.SUBMITTED, TaskState.HELD})
 """Those of them in which nothing has been seen of its program: it may yet turn out that it never starts."""
@@ -62,6 +62,7 @@ class SourceState:
     """What the sweep knows of a source."""
 
     __slots__ = (
+        "collecting",
         "completed",
         "ended",
         "failed",
@@ -91,6 +92,7 @@ class SourceState:
         self.not_before = 0.0
         """It asked not to be given anything before then."""
         self.in_flight = 0
+        self.collecting = 0
         self.running = 0
         self.ended = 0
         self.completed = 0
@@ -101,6 +103,11 @@ class SourceState:
         """Tasks that ended there per second, lately."""
         self.window_start = 0.0
         self.window_ended = 0
+
+    @property
+    def busy(self) -> int:
+        """Tasks that take up room there: those in flight whose programs have not ended."""
+        return self.in_flight - self.collecting
 
     @property
     def mean_duration_s(self) -> Optional[float]:
@@ -166,6 +173,11 @@ class SweepState:
     def in_flight(self) -> int:
         """Tasks that a source has, or may have."""
         return sum(self.counts[state] for state in IN_FLIGHT)
+
+    @property
+    def busy(self) -> int:
+        """Tasks that count against the sweep's limit: those in flight whose programs have not ended."""
+        return self.in_flight - self.counts[TaskState.COLLECTING]
 
     @property
     def pending(self) -> int:
@@ -250,6 +262,7 @@ class SweepState:
             source = self.sources[task.source]
             source.in_flight += (new in IN_FLIGHT) - (old in IN_FLIGHT)
             source.running += (new is TaskState.RUNNING) - (old is TaskState.RUNNING)
+            source.collecting += (new is TaskState.COLLECTING) - (old is TaskState.COLLECTING)
         if task.token and new is not TaskState.ASSIGNED:
             self.answered(task.token, index)
             task.token = ""
@@ -308,6 +321,8 @@ def validate(state: SweepState) -> None:
         mine = [task for task in in_flight if task.source == source.id]
         assert len(mine) == source.in_flight, f"{source.id}: in flight"
         assert sum(task.state is TaskState.RUNNING for task in mine) == source.running, f"{source.id}: running"
+        collecting_there = sum(task.state is TaskState.COLLECTING for task in mine)
+        assert collecting_there == source.collecting, f"{source.id}: collecting"
     waiting = {index for index, task in state.live.items() if task.state is TaskState.PENDING}
     assert waiting == set(state.waiting), "exactly the pending live tasks wait"
     collecting = {index for index, task in state.live.items() if task.state is TaskState.COLLECTING}

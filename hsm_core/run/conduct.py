@@ -121,6 +121,7 @@ def conduct(layout: SweepLayout, how: Conduct, plugins: Plugins) -> Tuple[Finish
                 sinks,
                 task_maker(settings, sweep.space, str(layout.root)),
                 health_interval_s=settings.health_check_interval_s,
+                collect_interval_s=settings.result_collection_interval_s,
                 grace_s=settings.grace_s,
                 verify=settings.verify_sync,
                 catcher=catcher,
@@ -224,6 +225,7 @@ def _offers(layout: SweepLayout, settings: Settings, how: Conduct, state: SweepS
             task_name=lambda index: task_id(index, settings.total),
             grace_s=settings.grace_s,
             takeover=how.takeover,
+            sweep_uid=state.uid,
         )
         offers.append(Offer(source, context, settings.parallel_limit if id in asked else 0))
     return offers

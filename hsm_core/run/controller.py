@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Callable, Dict, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
 
-from ..contract import Attempt, HealthReport, Source, SourceContext, Strategy, TaskSpec
+from ..contract import HealthReport, Source, SourceContext, Strategy
 from ..engine.engine import Cancel, Collect, Engine, Find, Finish, Instruction, Submit
 from ..engine.events import Event, make
 from ..engine.reduce import reduce
@@ -18,6 +18,7 @@ from ..store.layout import SweepLayout
 from ..store.lease import Lease
 from .inbox import Inbox
 from .signals import SignalCatcher, Signalled
+from .tasks import TaskMaker
 from .worker import (
     Answered,
     Collected,
@@ -86,16 +87,17 @@ class Controller:
         journal: JournalWriter,
         lease: Lease,
         sinks: Sequence[EventSink],
-        make_task: Callable[[Attempt], TaskSpec],
+        make_task: TaskMaker,
         *,
         health_interval_s: float = 60.0,
+        collect_interval_s: float = 0.0,
         grace_s: float = 10.0,
         verify: bool = False,
         catcher: Optional[SignalCatcher] = None,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._layout = layout
-        self._engine = Engine(state, strategy)
+        self._engine = Engine(state, strategy, collect_interval_s)
         self._plugins = plugins
         self._journal = journal
         self._lease = lease
@@ -109,6 +111,7 @@ class Controller:
         self._workers: Dict[str, Worker] = {}
         self._caps: Dict[str, Optional[int]] = {}
         self._hung: Dict[str, str] = {}
+        self._told: Dict[Tuple[str, str], str] = {}
         self._first_events: List[Event] = []
         self._catcher = catcher or SignalCatcher()
         self._signals = 0
@@ -226,6 +229,7 @@ class Controller:
             events = engine.collected(message.attempts, now)
         elif isinstance(message, HealthSeen):
             return self._absorb_health(message.source, message.report, now)
+        self._told.pop((message.source, _CALLS[type(message)]), None)
         return events + engine.well(message.source, now, _CALLS[type(message)])
 
     def _absorb_health(self, source: str, report: HealthReport, now: float) -> List[Event]:
@@ -243,7 +247,9 @@ class Controller:
             engine.not_collected(failure.attempts)
         elif failure.call == "cancel":
             engine.not_ended(failure.attempts)
-        self._tell(f"{failure.source}: {failure.reason}")
+        if self._told.get((failure.source, failure.call)) != failure.reason:  # once, however often it is tried
+            self._told[failure.source, failure.call] = failure.reason
+            self._tell(f"{failure.source}: {failure.reason}")
         if failure.call == "open":
             engine.give_up(failure.source)
             return [make("note", now, text=f"cannot be used: {failure.reason}", source=failure.source)]

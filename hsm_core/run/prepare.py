@@ -93,6 +93,7 @@ def prepare(config: LoadedConfig, sweep_path: Path, options: RunOptions, plugins
         grace_s=compute.grace_s,
         hold_after=compute.hold_after,
         health_check_interval_s=compute.health_check_interval_s,
+        result_collection_interval_s=compute.result_collection_interval_s,
         keep_going=options.keep_going,
         verify_sync=options.verify_sync,
         resources=read_resources(sweep.resources, config.config.resources),

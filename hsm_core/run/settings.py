@@ -47,6 +47,7 @@ class Settings:
     grace_s: float = 10.0
     hold_after: int = 10
     health_check_interval_s: float = 60.0
+    result_collection_interval_s: float = 60.0
     keep_going: bool = False
     verify_sync: bool = True
     resources: TaskResources = field(default_factory=TaskResources)

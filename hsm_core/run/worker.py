@@ -35,6 +35,7 @@ from ..log import Log
 from ..plugins import Plugins
 from .checks import checked, checked_handles, checked_news, checked_result
 from .inbox import Inbox
+from .tasks import TaskMaker
 
 __all__ = ["Answered", "Collected", "Failed", "Found", "HealthSeen", "Message", "Opened", "Polled", "Said", "Worker"]
 
@@ -109,6 +110,9 @@ Message = Union[Opened, Answered, Found, Polled, Collected, HealthSeen, Said, Fa
 
 _OVER = frozenset({ObservationKind.ENDED, ObservationKind.LOST, ObservationKind.WITHDRAWN, ObservationKind.REFUSED})
 _log = Log("worker")
+_MAX_PAUSE_S = 30.0
+"""The longest pause between two polls when they fail."""
+_SHORTEST_PORTION_S = 0.1
 _POLL = object()
 _STOP = object()
 
@@ -117,7 +121,7 @@ class Worker:
     """The thread of one source.
 
     :param post: takes messages for the controller, from any thread.
-    :param make_task: an attempt -> what to run.
+    :param make_task: makes what is to be run.
     :param adopted: handles of attempts that an earlier controller submitted.
     :param verify: whether to compare the source's copy of the project with ours before it may run anything.
     """
@@ -128,7 +132,7 @@ class Worker:
         context: SourceContext,
         plugins: Plugins,
         post: Callable[[Message], None],
-        make_task: Callable[[Attempt], TaskSpec],
+        make_task: TaskMaker,
         adopted: Mapping[Attempt, Handle],
         health_interval_s: float,
         verify: bool = False,
@@ -139,11 +143,15 @@ class Worker:
         self._plugins = plugins
         self._post = post
         self._make_task = make_task
+        self._far_sweep_dir: Optional[str] = None
         self._handles: Dict[Attempt, Handle] = dict(adopted)
         self._health_interval_s = health_interval_s
         self._verify = verify
+        self._to_collect: Dict[Attempt, Handle] = {}
+        self._collects_on = False
         self._inbox: Inbox[Any] = Inbox()
         self._poll_asked = False
+        self._failed_polls = 0
         self._poll_interval_s = 1.0
         self._call: Optional[Tuple[str, float, float]] = None
         self._thread = threading.Thread(target=self._run, name=f"source-{self.id}", daemon=True)
@@ -167,7 +175,7 @@ class Worker:
         self._inbox.put(lambda: self._cancel(handles, grace_s))
 
     def collect(self, handles: Mapping[Attempt, Handle]) -> None:
-        """Bring home the files of these attempts; answered by `Collected` or `Failed`."""
+        """Bring home the files of these attempts; answered by `Collected`, in portions, and `Failed` for the rest."""
         self._inbox.put(lambda: self._collect(handles))
 
     def wake(self) -> None:
@@ -206,12 +214,13 @@ class Worker:
                 return
             if item is not None and item is not _POLL:
                 item()
-                continue
             now = time.monotonic()
             if item is _POLL or (now >= next_poll and self._handles):
-                self._poll()
+                self._failed_polls = 0 if self._poll() else self._failed_polls + 1
                 now = time.monotonic()
-            if now >= next_poll:
+                # A host that cannot be reached is asked less often, but soon after it may have come back.
+                next_poll = now + min(_MAX_PAUSE_S, self._poll_interval_s * 2.0 ** min(self._failed_polls, 10))
+            elif now >= next_poll:
                 next_poll = now + self._poll_interval_s
             if now >= next_health:
                 next_health = now + self._health_interval_s
@@ -226,6 +235,7 @@ class Worker:
                 self._verify_sync(dataclasses.replace(request, remote_project_dir=there))
             capabilities = checked(self._source.capabilities(), Capabilities, "capabilities")
             self._poll_interval_s = capabilities.poll_interval_s
+            self._far_sweep_dir = capabilities.sweep_dir
             self._post(Opened(self.id, capabilities))
 
         return self._guarded("open", 60.0, open_source)
@@ -286,7 +296,7 @@ class Worker:
         tasks: List[TaskSpec] = []
         for attempt in attempts:
             try:
-                tasks.append(self._make_task(attempt))
+                tasks.append(self._make_task(attempt, self._far_sweep_dir))
             except HsmError as error:
                 refusals.append(TaskAnswer(attempt, Acceptance.REJECTED, reason=error.message))
         return refusals, tasks
@@ -300,7 +310,7 @@ class Worker:
 
         self._guarded("find", 120.0, find, token, attempts)
 
-    def _poll(self) -> None:
+    def _poll(self) -> bool:
         self._poll_asked = False  # before the look, so that news which comes during it is not missed
 
         def poll() -> None:
@@ -308,7 +318,7 @@ class Worker:
             news = [self._completed(seen) for seen in result.observations]
             self._post(Polled(self.id, dataclasses.replace(result, observations=news)))
 
-        self._guarded("poll", 60.0, poll)
+        return self._guarded("poll", 60.0, poll)
 
     def _completed(self, seen: Observation) -> Observation:
         """The observation with what only this machine can add: the last words of a program that failed."""
@@ -317,8 +327,12 @@ class Worker:
         record = seen.record
         if seen.kind is not ObservationKind.ENDED or record is None or record.get("state") == "completed":
             return seen
-        task_dir = os.path.join(self._context.sweep_dir, "tasks", self._context.task_name(seen.attempt[0]))
-        last_words = read_tail(os.path.join(task_dir, "stderr.log"))
+        if "last_words" in record:  # its files are not here yet
+            last_words = str(record["last_words"]).encode("utf-8", "replace")
+            record = {key: value for key, value in record.items() if key != "last_words"}
+        else:
+            task_dir = os.path.join(self._context.sweep_dir, "tasks", self._context.task_name(seen.attempt[0]))
+            last_words = read_tail(os.path.join(task_dir, "stderr.log"))
         return seen._replace(record={**record, "signature": signature(last_words, record)})
 
     def _cancel(self, handles: Mapping[Attempt, Handle], grace_s: float) -> None:
@@ -326,10 +340,27 @@ class Worker:
             self.wake()
 
     def _collect(self, handles: Mapping[Attempt, Handle]) -> None:
-        attempts: List[Attempt] = list(handles)
+        self._to_collect.update(handles)
+        if not self._collects_on:
+            self._collect_on()
+
+    def _collect_on(self) -> None:
+        """Collect a portion; the next comes after all that has been asked for meanwhile."""
+        self._collects_on = False
+        wanted, began = dict(self._to_collect), time.monotonic()
 
         def collect() -> None:
-            self._source.collect(handles, self._context.sweep_dir)
-            self._post(Collected(self.id, attempts))
+            home = self._source.collect(wanted, self._context.sweep_dir)
+            brought = list(wanted if home is None else wanted.keys() & set(home))
+            for attempt in brought:
+                del self._to_collect[attempt]
+            if brought:
+                self._post(Collected(self.id, brought))
+            elif time.monotonic() - began < _SHORTEST_PORTION_S:
+                time.sleep(_SHORTEST_PORTION_S)  # a source that returns nothing at once must not keep us turning
 
-        self._guarded("collect", 600.0, collect, attempts=attempts)
+        if not self._guarded("collect", 120.0, collect, attempts=list(wanted)):
+            self._to_collect.clear()
+        elif self._to_collect:
+            self._collects_on = True
+            self._inbox.put(self._collect_on)

@@ -49,6 +49,7 @@ class LocalHost:
     """This machine: commands are child processes, files are files."""
 
     name = "local"
+    is_here = True
 
     def __init__(self, address: str = "", options: Optional[Mapping[str, Any]] = None) -> None:
         """Take the arguments of every host factory; this machine needs none of them."""

@@ -264,8 +264,8 @@ def live_through(world: World) -> Story:
         for source in sources:
             running = sum(run.ended is None for run in ledger.runs if run.source == source.id)
             assert running <= source.offered.slots, "running beyond its slots"
-            held = state.sources[source.id].in_flight if source.id in state.sources else 0
-            assert source.offered.lookahead != 0 or held <= source.offered.slots, "in flight beyond its slots"
+            held = state.sources[source.id].busy if source.id in state.sources else 0
+            assert source.offered.lookahead != 0 or held <= source.offered.slots, "held beyond its slots"
         if world.limit is not None:
             assert sum(run.ended is None for run in ledger.runs) <= world.limit, "the sweep's limit"
 

@@ -154,8 +154,18 @@ class Rig:
         self.until(lambda: all(attempt in self.ends for attempt in attempts), f"{list(attempts)} are over")
         ended = {a: self._ended[a] for a in attempts if self.ends[a].kind is ObservationKind.ENDED}
         if ended:
-            self.source.collect(ended, str(self.lab.sweep_dir))
+            self.collect(ended)
         return [self.ends[attempt] for attempt in attempts]
+
+    def collect(self, ended: Mapping[Attempt, Handle]) -> None:
+        """Bring home the files of these attempts, in as many portions as the source makes of it."""
+        waiting = dict(ended)
+        deadline = time.monotonic() + self.lab.subject.deadline_s
+        while waiting:
+            assert time.monotonic() < deadline, f"the files of {list(waiting)} do not come home"
+            home = self.source.collect(dict(waiting), str(self.lab.sweep_dir))
+            for attempt in list(waiting) if home is None else home:
+                waiting.pop(attempt, None)
 
     def run(self, *tasks: TaskSpec) -> List[Observation]:
         """Run tasks to their ends, as many at a time as the source takes; what was said of each in the end."""
