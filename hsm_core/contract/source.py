@@ -113,6 +113,7 @@ class Capabilities:
     :param shares_files: task folders are on a file system that this machine sees; nothing needs collecting.
     :param sweep_dir: the sweep's folder as tasks there see it, absolute, for commands that name a file of a task; None
         where it is as here.
+    :param about: what it talks to, for a person (`OpenPBS 23.06.06`).
     """
 
     slots: int
@@ -123,6 +124,7 @@ class Capabilities:
     interrupts: bool = False
     shares_files: bool = False
     sweep_dir: Optional[str] = None
+    about: str = ""
 
 
 class Health(str, enum.Enum):

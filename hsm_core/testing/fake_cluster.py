@@ -21,6 +21,7 @@ from ..runner.runner import processes, signal_process
 from ..toolkit import LocalHost
 from ..toolkit.dialect import (
     ENDED_STATES,
+    Dialect,
     Elements,
     JobRequest,
     JobSeen,
@@ -37,7 +38,7 @@ __all__ = ["Element", "FakeCluster", "FakeDialect", "FakeHost"]
 _TICK_S = 0.01
 
 
-class FakeDialect:
+class FakeDialect(Dialect):
     """The words of the fake cluster. Nothing of it is like any real scheduler's, on purpose."""
 
     name = "Fake"
@@ -116,9 +117,9 @@ class FakeDialect:
         queued = sum(job.state not in ENDED_STATES for job in jobs)
         return Listing(jobs, complete=not garbage, queued=queued, garbage=garbage)
 
-    def accounting(self, user: str, names: Sequence[str], since: float) -> Optional[Sequence[str]]:
+    def accounting(self, user: str, jobs: Mapping[str, str], since: float) -> Optional[Sequence[str]]:
         """`fake-accounts NAME…`."""
-        return ["fake-accounts", *names]
+        return ["fake-accounts", *jobs]
 
     def read_accounting(self, output: Output) -> Listing:
         """As the queue; return code 9 says that there are no accounts."""

@@ -102,6 +102,7 @@ class BatchSource:
         )
         scheduler = Scheduler(self._host, self._dialect, budget, float(options.get("poll", 5.0)), self._clock)
         scheduler.check_commands()
+        self._dialect = scheduler.meet()
         site = Site(self._host, context, str(options.get("python", sys.executable)))
         manners = Manners(float(options.get("lost_grace", 30.0)), bool(options.get("requeue", False)), self._helping)
         watch = Watch(site, scheduler, manners, self._clock, context.say)
@@ -125,6 +126,7 @@ class BatchSource:
             poll_interval_s=1.0 if isinstance(self._host, LocalHost) else 5.0,
             outlives_host=True,
             interrupts=False,
+            about=self._dialect.release,
             shares_files=isinstance(self._host, LocalHost),
         )
 
@@ -173,7 +175,7 @@ class BatchSource:
         names = plan.names()
         ids = self._ask_for(names)
         if len(ids) < len(names):
-            accounts = here.scheduler.accounting([name for name in names if name not in ids], plan.since - 3600.0)
+            accounts = here.scheduler.accounting({name: "" for name in names if name not in ids}, plan.since - 3600.0)
             if accounts.available and not accounts.complete:
                 raise OSError(accounts.problem or f"{self._dialect.name}: the accounts cannot be read")
             ids.update((row.name, row.job) for row in accounts.jobs if row.name in names)

@@ -87,9 +87,12 @@ class Scheduler:
             self._budget.take(urgent=True)
         return self._list(self._dialect.queue(self.user, names), self._dialect.read_queue)
 
-    def accounting(self, names: Sequence[str], since: float) -> Listing:
-        """What the accounts say of these jobs."""
-        command = self._dialect.accounting(self.user, names, since)
+    def accounting(self, jobs: Mapping[str, str], since: float) -> Listing:
+        """What the accounts say of these jobs.
+
+        :param jobs: name -> id, empty where it is not known.
+        """
+        command = self._dialect.accounting(self.user, jobs, since)
         if command is None:
             return Listing(available=False)
         self._budget.take(urgent=True)
@@ -110,6 +113,14 @@ class Scheduler:
             self._budget.take(urgent=True)
             outputs.append(self._output(command))
         return self._dialect.read_limits(outputs, self.user, options)
+
+    def meet(self) -> Dialect:
+        """Find out which flavour of the scheduler this is; its dialect, which is spoken from now on."""
+        command = self._dialect.version()
+        if command:
+            self._budget.take(urgent=True)
+            self._dialect = self._dialect.for_version(self._output(command))
+        return self._dialect
 
     def check_commands(self) -> None:
         """See whether the scheduler's commands are on the host. :raises NoSourceError: they are not."""
@@ -141,10 +152,9 @@ class Scheduler:
     def _tell(self, commands: Sequence[Sequence[str]]) -> None:
         for command in commands:
             self._budget.take(urgent=True)
-            output = self._run(command, _QUERY_TIMEOUT_S)
-            if output.returncode != 0:
-                words = (output.stderr or output.stdout).strip().splitlines() or ["no message"]
-                raise OSError(f"{command[0]} ended with {output.returncode}: {words[-1]}")
+            problem = self._dialect.read_order(self._run(command, _QUERY_TIMEOUT_S))
+            if problem:
+                raise OSError(f"{command[0]} {problem}")
 
     def _output(self, command: Sequence[str]) -> Output:
         """What a query printed; one that could not be made is an output too, with a return code of its own."""

@@ -234,7 +234,7 @@ class Watch:
         garbage += self._new_garbage(listing)
         if unexplained:
             since = min(job.plan.since for job in unexplained) - _ACCOUNTING_SLACK_S
-            accounts = self._scheduler.accounting([job.name for job in unexplained], since)
+            accounts = self._scheduler.accounting({job.name: job.id for job in unexplained}, since)
             garbage += self._new_garbage(accounts)
             for job in unexplained:
                 job.take_accounts([row for row in accounts.jobs if row.name == job.name])

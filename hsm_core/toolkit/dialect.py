@@ -200,14 +200,27 @@ class JobRequest:
 
 
 class Dialect(Protocol):
-    """The words of one scheduler. Every method is pure; none may raise on what a command printed, however odd."""
+    """The words of one scheduler. Every method is pure; none may raise on what a command printed, however odd.
+
+    Write `class YourDialect(Dialect)`: methods that have a body here are right for a scheduler that has nothing of it.
+    """
 
     name: str
     """For messages: `Slurm`."""
     index_variable: str
     """The variable that holds an array element's index in the job's environment."""
-    restart_variable: str
+    restart_variable: str = ""
     """The variable that counts how often the scheduler has restarted this job; empty if it has none."""
+    release: str = ""
+    """What it talks to, for a person: `OpenPBS 23.06.06`; empty as long as that has not been asked."""
+
+    def version(self) -> Sequence[str]:
+        """The command that tells which flavour and release this is; empty where that makes no difference."""
+        return ()
+
+    def for_version(self, output: Output) -> Dialect:
+        """The dialect of the flavour that printed this; the same where it says nothing."""
+        return self
 
     def leaks(self, variable: str) -> bool:
         """Whether a variable of an outer job must be kept from the scheduler's commands and from new jobs."""
@@ -217,6 +230,10 @@ class Dialect(Protocol):
 
         :raises ConfigError: when a value cannot be a directive (`directive_problem`).
         """
+
+    def prologue(self, job: JobRequest) -> Sequence[str]:
+        """Shell lines before all others, for what the scheduler does not do by directives."""
+        return ()
 
     def submit(self, job: JobRequest, script: str) -> Sequence[str]:
         """The command that submits the script at that path."""
@@ -233,14 +250,17 @@ class Dialect(Protocol):
     def read_queue(self, output: Output) -> Listing:
         """What that command printed."""
 
-    def accounting(self, user: str, names: Sequence[str], since: float) -> Optional[Sequence[str]]:
+    def accounting(self, user: str, jobs: Mapping[str, str], since: float) -> Optional[Sequence[str]]:
         """The command that tells how these jobs ended; None for a scheduler that keeps no accounts.
 
+        :param jobs: name -> id, empty where it is not known.
         :param since: Unix seconds; none of them was submitted before.
         """
+        return None
 
     def read_accounting(self, output: Output) -> Listing:
         """What that command printed."""
+        return Listing(available=False)
 
     def cancel(self, targets: Sequence[Elements]) -> Sequence[Sequence[str]]:
         """The commands that end these now, or take them from the queue."""
@@ -248,8 +268,16 @@ class Dialect(Protocol):
     def nudge(self, targets: Sequence[Elements]) -> Sequence[Sequence[str]]:
         """The commands that send USR2 to the script's process, and to no other, of these running elements.
 
-        None if the scheduler cannot do that: the runner looks for requests now and then without being nudged.
+        None at all if the scheduler cannot do that: the runner looks for requests now and then without being nudged.
         """
+        return ()
+
+    def read_order(self, output: Output) -> str:
+        """Why an order (`cancel`, `nudge`) was not obeyed, in one line; empty if it was, or needed not be."""
+        if output.returncode == 0:
+            return ""
+        words = (output.stderr or output.stdout).strip().splitlines() or ["no message"]
+        return f"ended with {output.returncode}: {words[-1]}"
 
     def limits(self, user: str, options: Mapping[str, Any]) -> Sequence[Sequence[str]]:
         """The commands whose outputs tell the limits."""
@@ -285,7 +313,7 @@ def script_text(dialect: Dialect, job: JobRequest) -> str:
     index = f'"${{{dialect.index_variable}:-0}}"' if job.size > 1 else "0"
     restart = f'"${{{dialect.restart_variable}:-0}}"' if dialect.restart_variable else "0"
     # The runner has its own handlers; until it has, neither a warning nor a nudge may end the script.
-    lines = ["#!/bin/bash", *dialect.directives(job), "", "trap '' USR1 USR2"]
+    lines = ["#!/bin/bash", *dialect.directives(job), "", "trap '' USR1 USR2", *dialect.prologue(job)]
     if job.modules:
         lines += [_FIND_MODULES, *(f"module load {shlex.quote(module)} || exit 1" for module in job.modules)]
     lines += job.setup

@@ -173,7 +173,7 @@ def test_the_largest_array_is_accepted_and_one_more_is_not(bench):
 
 def test_accounting_that_is_off(cluster):
     """It says so."""
-    argv = SLURM.accounting(ME, ["hsm-a"], time.time())
+    argv = SLURM.accounting(ME, {"hsm-a": "1"}, time.time())
     assert argv is not None
     assert not SLURM.read_accounting(run(argv)).available
 

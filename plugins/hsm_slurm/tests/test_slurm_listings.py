@@ -140,7 +140,7 @@ def test_accounting_may_be_absent():
 
 def test_accounts_are_asked_for_with_a_beginning():
     """The window begins a day before the submission, because the zone of the cluster's clock is not known here."""
-    argv = SLURM.accounting("me", ["hsm-a", "hsm-b"], 1_700_000_000.0)
+    argv = SLURM.accounting("me", {"hsm-a": "1", "hsm-b": ""}, 1_700_000_000.0)
     assert "--starttime=2023-11-13T22:13:20" in argv
     assert "--name=hsm-a,hsm-b" in argv
     assert "--user=me" in argv

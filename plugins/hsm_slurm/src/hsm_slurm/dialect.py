@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping, Optional, Sequence
 
-from hsm_core.toolkit.dialect import Elements, JobRequest, Limits, Listing, Output, Submission
+from hsm_core.toolkit.dialect import Dialect, Elements, JobRequest, Limits, Listing, Output, Submission
 
 from .arrays import show_indices
 from .limits import limits_commands, read_limits
@@ -25,7 +25,7 @@ _ARGUMENT = 20_000
 """How long one word of a command line may become."""
 
 
-class SlurmDialect:
+class SlurmDialect(Dialect):
     """Slurm 20.11 and newer."""
 
     name = "Slurm"
@@ -56,9 +56,9 @@ class SlurmDialect:
         """What squeue printed."""
         return read_queue(output)
 
-    def accounting(self, user: str, names: Sequence[str], since: float) -> Optional[Sequence[str]]:
+    def accounting(self, user: str, jobs: Mapping[str, str], since: float) -> Optional[Sequence[str]]:
         """One sacct for these jobs."""
-        return accounting_command(user, names, since)
+        return accounting_command(user, list(jobs), since)
 
     def read_accounting(self, output: Output) -> Listing:
         """What sacct printed."""
