@@ -21,7 +21,7 @@ class Channel(Protocol):
     """A program running on a host, with its standard input and output.
 
     Both are raw: `stdout.read(n)` returns what has come, at most `n` bytes, and nothing at the end; it may wait for
-    ever, until another thread calls `kill`. `stdin.write` takes what it can, and raises OSError, rather than wait for
+    ever, until another thread calls `drop` or `kill`. `stdin.write` takes what it can, and raises OSError, rather than wait for
     ever, when the other end takes nothing.
     """
 
@@ -31,8 +31,14 @@ class Channel(Protocol):
     def wait(self, timeout_s: Optional[float] = None) -> Optional[int]:
         """The exit code, or None when it still runs after `timeout_s` seconds."""
 
+    def drop(self) -> None:
+        """Let the program go, which lives on: it finds its input ended, and whoever reads here finds the end as well.
+
+        For a link that may be dead: nothing is asked of the other side, and nothing waits for it.
+        """
+
     def kill(self) -> None:
-        """End the program now, or at least let it go, so that reading ends; harmless when it has ended."""
+        """End the program now; harmless when it has ended."""
 
 
 class Host(Protocol):

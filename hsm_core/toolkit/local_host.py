@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import tempfile
@@ -40,6 +41,10 @@ class _ProcessChannel:
             return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return None
+
+    def drop(self) -> None:
+        with contextlib.suppress(OSError):
+            self.stdin.close()  # the program sees it, and ends its output in its own time
 
     def kill(self) -> None:
         self._process.kill()

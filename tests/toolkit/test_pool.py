@@ -54,6 +54,9 @@ class Script:
     def wait(self, timeout_s: Optional[float] = None) -> Optional[int]:
         return 0
 
+    def drop(self) -> None:
+        self.end()
+
     def kill(self) -> None:
         self.end()
 
@@ -62,6 +65,7 @@ class FakeHost:
     """A host on which runners are scripts and `settle` gives the verdicts that the test has put there."""
 
     name = "fake"
+    is_here = True
 
     def __init__(self) -> None:
         self.files: Dict[str, bytes] = {}
