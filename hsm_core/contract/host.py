@@ -21,8 +21,8 @@ class Channel(Protocol):
     """A program running on a host, with its standard input and output.
 
     Both are raw: `stdout.read(n)` returns what has come, at most `n` bytes, and nothing at the end; it may wait for
-    ever, until another thread calls `drop` or `kill`. `stdin.write` takes what it can, and raises OSError, rather than wait for
-    ever, when the other end takes nothing.
+    ever, until another thread calls `drop` or `kill`. `stdin.write` takes what it can, and raises OSError, rather than
+    wait for ever, when the other end takes nothing.
     """
 
     stdin: IO[bytes]
