@@ -182,6 +182,8 @@ class JobRunner(base.Runner):
 
     def start(self, task: base.Task) -> bool:
         """As ever; but a job that the scheduler started again finds attempts which its former self had claimed."""
+        if task.attempt > 1:
+            self.end_former(task)
         if base.Runner.start(self, task):
             return True
         status = base.attempt_status(task.folder, task.attempt) if self.restart else {}
@@ -193,6 +195,16 @@ class JobRunner(base.Runner):
                 record.update(state="preempted", reason="the scheduler started its job again")
                 self.record(task, record)
         return False
+
+    def end_former(self, task: base.Task) -> None:
+        """End what a killed runner left on this machine of the attempt before, where no cgroup has seen to that.
+
+        A status that still names its runner's process was not finished by that runner.
+        """
+        status = base.attempt_status(task.folder, task.attempt - 1)
+        runner = base.runner_in(status, "runner_pid", "runner_start")
+        if runner is not None:
+            base.Affairs(self.sweep_dir, False).bury([runner], base.groups_of([status]))
 
     def finish(self, task: base.Task, status: int, used: "Any") -> None:
         """A program that TERM ended may have got it from the scheduler, whose word for us is on its way."""

@@ -1258,6 +1258,9 @@ class Runner:
         """Write an exit record and report it. :raises OSError: when it cannot be written."""
         status = dict(record, task_id=task.name, attempt=task.attempt, source=self.source, runner=self.id)
         path, text = os.path.join(task.folder, b"status.yaml"), status_text(status)
+        archive = os.path.join(task.folder, b"attempts", b"%d" % task.attempt)
+        if os.path.isdir(archive):  # we were taken for dead, and another attempt has the folder
+            path = os.path.join(archive, b"status.yaml")
         try:
             replace_status(path, text)
         except FileNotFoundError:
@@ -1603,8 +1606,7 @@ class Affairs:
         folder = os.path.join(self.tasks_dir, raw(name))
         status = dict(attempt_status(folder, attempt), task_id=name, attempt=attempt)
         status.update(fate)
-        for key in ("host_key", "runner_pid", "runner_start", "pid_start", "restart"):
-            status.pop(key, None)
+        status.pop("restart", None)  # the rest of what names its processes stays: some of them may yet be found
         write_atomically(os.path.join(folder, b"status.yaml"), status_text(status))
         return record_of(status)
 

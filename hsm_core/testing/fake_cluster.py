@@ -125,13 +125,24 @@ class FakeDialect(Dialect):
         """As the queue; return code 9 says that there are no accounts."""
         return Listing(available=False) if output.returncode == 9 else self.read_queue(output)
 
+    def look_up(self, job: str) -> Sequence[str]:
+        """`fake-show ID`."""
+        return ["fake-show", job]
+
+    def read_look_up(self, output: Output, user: str) -> Listing:
+        """As the queue; return code 8 says that there is no such job."""
+        if output.returncode == 8:
+            return Listing()
+        listing = self.read_queue(output)
+        return listing if listing.jobs else Listing(complete=False, problem=listing.problem or "no answer")
+
     def cancel(self, targets: Sequence[Elements]) -> Sequence[Sequence[str]]:
         """`fake-cancel ID[.INDEX]…`."""
-        return [["fake-cancel", *_words(targets)]]
+        return [["fake-cancel", *_words(targets)]] if targets else []
 
     def nudge(self, targets: Sequence[Elements]) -> Sequence[Sequence[str]]:
         """`fake-nudge ID[.INDEX]…`."""
-        return [["fake-nudge", *_words(targets)]]
+        return [["fake-nudge", *_words(targets)]] if targets else []
 
     def limits(self, user: str, options: Mapping[str, Any]) -> Sequence[Sequence[str]]:
         """`fake-limits`."""
@@ -220,6 +231,10 @@ class FakeCluster:
         """The element that was submitted as this one, in order."""
         return self.elements[number]
 
+    def count(self, command: str) -> int:
+        """How often a command was run."""
+        return [call[0] for call in self.calls].count(command)
+
     def end(self, element: Element, word: str, number: int = signal.SIGTERM, grace_s: float = 2.0) -> None:
         """End an element from outside: all of its processes get the signal, and KILL after a while."""
         with self._lock:
@@ -274,6 +289,10 @@ class FakeCluster:
 
     def _do_queue(self) -> Completed:
         return _listing(self.elements)
+
+    def _do_show(self, job: str) -> Completed:
+        found = [one for one in self.elements if one.job == job]
+        return _listing(found) if found else Completed(8, b"", b"no such job")
 
     def _do_accounts(self, *names: str) -> Completed:
         if not self.accounting:

@@ -30,13 +30,13 @@ from ..contract import (
 )
 from ..errors import ConfigError
 from ..runner.job import job_text
-from .batch_jobs import Job
+from .batch_jobs import Job, Target
 from .batch_plan import Draft, Live, Plan, PlannedJob, draft_jobs, find_lane, job_name
 from .batch_scheduler import Scheduler
 from .batch_site import Site
 from .batch_watch import Manners, Watch
 from .budget import CallBudget, budget_dir
-from .dialect import ENDED_STATES, Dialect, Elements, JobRequest, Limits, Submission, script_text
+from .dialect import ENDED_STATES, Dialect, JobRequest, Limits, Submission, script_text
 from .local_host import LocalHost
 from .payload import payload
 
@@ -209,8 +209,8 @@ class BatchSource:
             if attempt not in over:
                 running.append(attempt)
         stamp = f"{time.time_ns()}-{os.getpid()}"
-        to_nudge: List[Elements] = []
-        to_end: List[Elements] = []
+        to_nudge: List[Target] = []
+        to_end: List[Target] = []
         for job, elements, running in by_job.values():
             if running:
                 here.site.request_end(job.plan.token, job.number, running, grace_s, stamp)
@@ -218,10 +218,10 @@ class BatchSource:
             whole = {element for element in busy if job.open[element] <= over.union(running)}
             for element in whole:
                 job.kill_at[element] = self._clock() + grace_s + _KILL_SLACK_S
-            if job.id and busy:
-                to_nudge.append(job.elements(busy))
-            if job.id and elements - busy:
-                to_end.append(job.elements(elements - busy))
+            if busy:
+                to_nudge.append(job.target(busy))
+            if elements - busy:
+                to_end.append(job.target(elements - busy))
         watch.unwanted += to_end
         here.scheduler.hurry()
         if to_nudge:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set
 
 from ..contract import Attempt
 from .batch_plan import Plan, job_name
-from .dialect import ENDED_STATES, Elements, JobSeen, JobState
+from .dialect import ENDED_STATES, JobSeen, JobState
 
-__all__ = ["Job", "fate_of"]
+__all__ = ["Job", "Target", "fate_of"]
+
+
+class Target(NamedTuple):
+    """Elements of a job of ours by its name, which nobody else's has. Its id may be another's by now.
+
+    :param indices: empty for a plain job, or for the whole of an array.
+    """
+
+    name: str
+    indices: Sequence[int] = ()
 
 
 @dataclass
@@ -32,6 +42,8 @@ class Job:
     """Since when an element with open attempts is not in the queue any more, or is there as ended."""
     absent: Dict[int, float] = field(default_factory=dict)
     """Since when any element, its attempts open or not, has not been in the queue, by complete listings."""
+    denied: Set[int] = field(default_factory=set)
+    """Elements that are not in the queue, and of which the scheduler, asked for this very job, said so too."""
     kill_at: Dict[int, float] = field(default_factory=dict)
     """When an element that was asked to end is taken out by the scheduler."""
 
@@ -63,22 +75,23 @@ class Job:
             for known in (self.gone, self.kill_at):
                 known.pop(element, None)
 
-    def elements(self, wanted: Iterable[int]) -> Elements:
+    def target(self, wanted: Iterable[int]) -> Target:
         """Elements as commands name them."""
         indices = sorted(wanted)
-        return Elements(self.id, () if self.size == 1 or len(indices) == self.size else indices)
+        return Target(self.name, () if self.size == 1 or len(indices) == self.size else indices)
 
     def take_queue(self, rows: Sequence[JobSeen], complete: bool, asked_at: float) -> bool:
         """Take in what the queue says; whether it says anything new."""
         before = dict(self.rows)
         found = self._by_element(rows)
         self.rows.update(found)
+        there = {element for element, row in found.items() if row.state not in ENDED_STATES}
+        self.denied -= there
         if complete and asked_at >= self.expected_at:
-            there = {element for element, row in found.items() if row.state not in ENDED_STATES}
             self.absent = {e: self.absent.get(e, asked_at) for e in range(self.size) if e not in there}
         for element in self.open:
             row = found.get(element)
-            if row is not None and row.state not in ENDED_STATES:
+            if element in there:
                 self.gone.pop(element, None)
             elif row is not None or (complete and asked_at >= self.expected_at):
                 self.gone.setdefault(element, asked_at)
@@ -91,6 +104,27 @@ class Job:
         for element, row in self._by_element(rows).items():
             if element in self.gone and row.state in ENDED_STATES:
                 self.rows[element] = row
+
+    def take_answer(self, rows: Sequence[JobSeen]) -> bool:
+        """Take in what the scheduler says when it is asked for this job alone; whether any missing element is there."""
+        found = self._by_element(rows)
+        living = {element for element, row in found.items() if row.state not in ENDED_STATES}
+        self.rows.update(found)
+        self.denied = (self.denied | set(self.gone) | set(self.absent)) - set(found)
+        alive_after_all = living.intersection(self.gone)
+        for known in (self.gone, self.absent):
+            for element in living.intersection(known):
+                del known[element]
+        return bool(alive_after_all)
+
+    def heard_of(self, element: int) -> None:
+        """It has just left word: whatever the scheduler says, it was there until now."""
+        self.gone.pop(element, None)
+        self.denied.discard(element)
+
+    def is_over(self, element: int) -> bool:
+        """The scheduler has said that it ended, or that there is no such job. That it is not listed says neither."""
+        return self.end_of(element) is not None or element in self.denied
 
     def unexplained(self) -> bool:
         """Some element has left the queue, and nothing says why."""
@@ -117,11 +151,15 @@ class Job:
             del self.rows[element]
 
     def _by_element(self, rows: Sequence[JobSeen]) -> Dict[int, JobSeen]:
+        """Rows of our name by element. What lives counts whatever its id; an end counts for the id that is ours."""
         found: Dict[int, JobSeen] = {}
+        living = [row for row in rows if row.state not in ENDED_STATES]
+        if not self.id and rows:
+            self.id = (living or rows)[0].job
         for row in rows:
+            if row.job != self.id and row.state in ENDED_STATES:
+                continue
             elements: Sequence[int] = row.indices if self.size > 1 and row.indices else range(self.size)
-            if not self.id or row.state not in ENDED_STATES:
-                self.id = row.job
             for element in elements:
                 known = found.get(element)
                 # Of a job that was started again both lives may be listed: the living one counts.

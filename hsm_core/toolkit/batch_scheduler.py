@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set
 
 from ..contract import Acceptance, Host
 from ..errors import NoSourceError
+from .batch_jobs import Target
 from .budget import CallBudget
-from .dialect import Dialect, Elements, JobRequest, Limits, Listing, Output, Submission
+from .dialect import ENDED_STATES, Dialect, Elements, JobRequest, Limits, Listing, Output, Submission
 
 __all__ = ["Scheduler"]
 
@@ -98,13 +99,23 @@ class Scheduler:
         self._budget.take(urgent=True)
         return self._list(command, self._dialect.read_accounting)
 
-    def cancel(self, targets: Sequence[Elements]) -> None:
-        """End these, or take them from the queue. :raises OSError: when the scheduler could not be told."""
-        self._tell(self._dialect.cancel(targets))
+    def look_up(self, job: str) -> Optional[Listing]:
+        """What the scheduler says of the job with this id, or None when the budget does not allow the question now.
 
-    def nudge(self, targets: Sequence[Elements]) -> None:
+        The answer may speak of another's job: ids are given again when a scheduler has lost its memory.
+        """
+        if not self._budget.take():
+            return None
+        user = self.user
+        return self._list(self._dialect.look_up(job), lambda output: self._dialect.read_look_up(output, user))
+
+    def cancel(self, targets: Sequence[Target]) -> None:
+        """End these, or take them from the queue. :raises OSError: when the scheduler could not be told."""
+        self._tell(self._dialect.cancel(self._under_our_name(targets)))
+
+    def nudge(self, targets: Sequence[Target]) -> None:
         """Wake the runners of these. :raises OSError: when the scheduler could not be told."""
-        self._tell(self._dialect.nudge(targets))
+        self._tell(self._dialect.nudge(self._under_our_name(targets)))
 
     def limits(self, options: Mapping[str, Any]) -> Limits:
         """What this user may have."""
@@ -145,6 +156,20 @@ class Scheduler:
         return self._user
 
     # --- how
+
+    def _under_our_name(self, targets: Sequence[Target]) -> List[Elements]:
+        """Targets with the ids that they have now: under an id from before may be another's job.
+
+        :raises OSError: when the scheduler does not say.
+        """
+        listing = self.queue([target.name for target in targets])
+        if listing.problem:
+            raise OSError(listing.problem)
+        ids: Dict[str, Set[str]] = {}
+        for row in listing.jobs:
+            if row.state not in ENDED_STATES:
+                ids.setdefault(row.name, set()).add(row.job)
+        return [Elements(job, indices) for name, indices in targets for job in sorted(ids.get(name, ()))]
 
     def _list(self, command: Sequence[str], read: Callable[[Output], Listing]) -> Listing:
         return read(self._output(command))

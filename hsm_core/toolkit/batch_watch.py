@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import Counter
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ..contract import Attempt, Handle, Health, HealthReport, Observation, ObservationKind, PollResult
-from .batch_jobs import Job, fate_of
+from .batch_jobs import Job, Target, fate_of
 from .batch_plan import Live, Place, Plan
 from .batch_scheduler import Scheduler
 from .batch_site import News, Site
-from .dialect import ENDED_STATES, Elements, JobSeen, JobState, Listing
+from .dialect import ENDED_STATES, JobSeen, JobState, Listing
 
 __all__ = ["Manners", "Watch"]
 
@@ -23,6 +24,8 @@ _BAD_NODE = 2
 """A node that failed so often is left out."""
 _SUBMISSION_LAG_S = 2.0
 """A queue that was asked so soon after a submission need not show it."""
+_NEVER_SEEN = 10
+"""A job that no listing has ever shown is given up after so many times the patience for files."""
 _ACCOUNTING_SLACK_S = 3600.0
 """Clocks of two machines may differ."""
 
@@ -65,9 +68,9 @@ class Watch:
         self._said: Dict[Attempt, Tuple[ObservationKind, str]] = {}
         self._extra: List[Observation] = []
         self._reserved: Dict[str, Live] = {}
-        self.unwanted: List[Elements] = []
+        self.unwanted: List[Target] = []
         self._end_again_at = float("-inf")
-        self._reasons: Set[str] = set()
+        self._told: Set[str] = set()
         self._fruitless: Counter[int] = Counter()
         self._failures: Counter[str] = Counter()
         self._garbage: Set[str] = set()
@@ -195,6 +198,8 @@ class Watch:
         seen: List[Observation] = []
         for item in self._site.news(folders, look, withdraw):
             if item.attempt in self._where:
+                job, element = self._where[item.attempt]
+                job.heard_of(element)
                 seen += self._translate(item)
         return seen
 
@@ -273,22 +278,24 @@ class Watch:
     def _tell_waiting(self, listing: Listing) -> None:
         """Say why jobs wait, each reason once."""
         waiting = (row for row in listing.jobs if row.name in self.jobs and row.state is JobState.WAITING)
-        for reason in sorted({row.reason for row in waiting} - self._reasons - {""}):
-            self._reasons.add(reason)
-            self._say(f"waiting in the queue: {reason}")
+        for reason in sorted({row.reason for row in waiting} - {""}):
+            self._say_once(f"waiting in the queue: {reason}")
+
+    def _say_once(self, line: str) -> None:
+        if line not in self._told:
+            self._told.add(line)
+            self._say(line)
 
     def _end_overdue(self) -> None:
         """Find elements that were asked to end and are still there, and those whose tasks others have run."""
         now = self._clock()
         for job in self.jobs.values():
-            if not job.id:
-                continue
             due = [element for element, deadline in job.kill_at.items() if deadline <= now]
             for element in due:
                 job.kill_at[element] = now + self._manners.lost_grace_s
             idle = job.idle() if self._manners.helping else []
             if due or idle:
-                self.unwanted.append(job.elements([*due, *idle]))
+                self.unwanted.append(job.target([*due, *idle]))
 
     def end_unwanted(self) -> None:
         """Have the scheduler take out what nobody wants any more. :raises OSError: when it could not be told; later."""
@@ -302,36 +309,71 @@ class Watch:
     # --- jobs that are over
 
     def _settle_gone(self) -> List[Observation]:
-        now = self._clock()
         attempts: List[Attempt] = []
         fates: Dict[Attempt, Mapping[str, Any]] = {}
         runners: List[str] = []
         for job in self.jobs.values():
-            count = len(attempts)
-            for element, since in job.gone.items():
-                row = job.end_of(element)
-                told = row is not None and self._preempted.issuperset(job.open[element])
-                if not told and now - since < self._manners.lost_grace_s:
-                    continue
-                job.gone[element] = now  # if it cannot be settled, try again after another while
+            due = self._due(job)
+            if due:
+                runners += [f"{job.name}.{element}" for element in self._vouched(job)]
+            for element in due:
+                job.gone[element] = self._clock()  # if it cannot be settled, try again after another while
                 for attempt in job.open[element]:
                     attempts.append(attempt)
-                    fate = fate_of(row, self._manners.requeue, attempt in self._told_to_end)
+                    fate = fate_of(job.end_of(element), self._manners.requeue, attempt in self._told_to_end)
                     if fate is not None:
                         fates[attempt] = fate
-            if len(attempts) > count:
-                runners += [f"{job.name}.{element}" for element in self._vouched(job, now)]
         if not attempts:
             return []
         verdicts = self._site.settle(attempts, runners, fates)
+        self._fence([attempt for attempt, (verdict, _) in verdicts.items() if verdict == "lost"])
         return [seen for attempt, verdict in verdicts.items() for seen in self._conclude(attempt, *verdict)]
 
-    def _vouched(self, job: Job, now: float) -> Iterable[int]:
+    def _due(self, job: Job) -> List[int]:
+        """Elements that have been gone for long enough, and certainly are."""
+        patient = self._clock() - self._manners.lost_grace_s
+        due = [element for element, since in job.gone.items() if since <= patient or self._was_told(job, element)]
+        # With helpers any element may have run the task.
+        if due and not all(map(job.is_over, job.absent if self._manners.helping else due)):
+            self._look_up(job, due)
+        return [element for element in due if element in job.gone and job.is_over(element)]
+
+    def _was_told(self, job: Job, element: int) -> bool:
+        """Its runner has said that it was told to end, and the scheduler, why: nothing is left to wait for."""
+        return job.end_of(element) is not None and self._preempted.issuperset(job.open[element])
+
+    def _look_up(self, job: Job, missing: Iterable[int]) -> None:
+        """Ask for a job that the queue does not list any more. Only a plain answer says that it is gone."""
+        if not job.id:
+            # It was never listed, and so has no id to ask for: all that is left is to wait far longer.
+            if self._clock() - job.expected_at >= _NEVER_SEEN * self._manners.lost_grace_s:
+                job.take_answer(())
+            return
+        answer = self._scheduler.look_up(job.id)
+        if answer is None:
+            return
+        if not answer.complete:
+            self._health = HealthReport(Health.DEGRADED, answer.problem)
+            job.gone.update(dict.fromkeys(missing, self._clock()))
+        elif job.take_answer([row for row in answer.jobs if row.name == job.name]):
+            self._say_once(f"{job.name}: the queue does not list job {job.id}, which is there; it is waited for")
+
+    def _vouched(self, job: Job) -> List[int]:
         """Elements of which the scheduler says that they are no more."""
         if not self._manners.helping:
-            return job.gone
+            return [element for element in job.gone if job.is_over(element)]
         # Any element may have run the task: the one that did must be gone, and for as long as files may take.
-        return [element for element, since in job.absent.items() if now - since >= self._manners.lost_grace_s]
+        patient = self._clock() - self._manners.lost_grace_s
+        return [element for element, since in job.absent.items() if since <= patient and job.is_over(element)]
+
+    def _fence(self, lost: Iterable[Attempt]) -> None:
+        """Should a runner be alive although its scheduler knows nothing of it, it ends what others will run again."""
+        by_job: Dict[str, Tuple[Job, List[Attempt]]] = {}
+        for attempt in lost:
+            job, _ = self._where[attempt]
+            by_job.setdefault(job.name, (job, []))[1].append(attempt)
+        for job, attempts in by_job.values():
+            self._site.request_end(job.plan.token, job.number, attempts, 0.0, f"lost-{time.time_ns()}")
 
     def _conclude(self, attempt: Attempt, verdict: str, detail: Any) -> Iterator[Observation]:
         """What is said of an attempt of a job that is over."""
@@ -375,8 +417,8 @@ class Watch:
             job.drop(element, attempt)
             if not job.open:
                 del self.jobs[job.name]
-                if self._manners.helping and job.id and job.size > 1:
-                    self.unwanted.append(Elements(job.id))
+                if self._manners.helping and job.size > 1:
+                    self.unwanted.append(Target(job.name))
 
 
 _OVER = frozenset({ObservationKind.ENDED, ObservationKind.LOST, ObservationKind.WITHDRAWN, ObservationKind.REFUSED})

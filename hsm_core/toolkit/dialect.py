@@ -262,8 +262,21 @@ class Dialect(Protocol):
         """What that command printed."""
         return Listing(available=False)
 
+    def look_up(self, job: str) -> Sequence[str]:
+        """The command that shows the job with this id, and *says* so when there is none.
+
+        Asked only for a job that the queue has ceased to list, before it is believed to be gone: an empty listing may
+        be a cache, a hiccup, or a wrapper's.
+        """
+
+    def read_look_up(self, output: Output, user: str) -> Listing:
+        """What that command printed: complete only if it shows the job, or says that there is no such job.
+
+        :param user: other people's jobs are left out. Ids are given again when a scheduler has lost its memory.
+        """
+
     def cancel(self, targets: Sequence[Elements]) -> Sequence[Sequence[str]]:
-        """The commands that end these now, or take them from the queue."""
+        """The commands that end these now, or take them from the queue; none for no targets."""
 
     def nudge(self, targets: Sequence[Elements]) -> Sequence[Sequence[str]]:
         """The commands that send USR2 to the script's process, and to no other, of these running elements.

@@ -12,7 +12,7 @@ from hsm_core.contract import Acceptance, Completed, Health, Observation, Observ
 from hsm_core.runner.runner import read_status
 from hsm_core.testing.conformance import Lab, Rig
 from hsm_core.testing.fake_cluster import FakeCluster
-from hsm_core.toolkit.dialect import Elements
+from hsm_core.toolkit.batch_jobs import Target
 
 SOCKET_TIMED_OUT = Completed(1, b"", b"error: Socket timed out on send/recv operation")
 
@@ -148,6 +148,111 @@ def test_what_is_not_listed_may_run(rig: Rig, lab: Lab, cluster: FakeCluster, an
     assert not rig.ends
     lab.put("go")
     assert end_of(rig)[0] == "completed"
+
+
+def ask_again(rig: Rig, cluster: FakeCluster, command: str, times: int = 3) -> None:
+    """Until the scheduler has been asked so often."""
+    before = cluster.count(command)
+    rig.until(lambda: cluster.count(command) >= before + times, f"{command} was run {times} times")
+
+
+def test_an_empty_queue_is_no_evidence(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """However long the queue says nothing, and without accounts: a job that its scheduler still shows is waited for."""
+    cluster.accounting = False
+    begin(rig, lab)
+    rig.until(lambda: cluster.count("fake-queue") > 1, "the queue was seen")
+    cluster.spoil["queue"] = lambda done: Completed(0, b"", b"")
+    ask_again(rig, cluster, "fake-show")
+    assert not rig.ends
+    lab.put("go")
+    assert end_of(rig)[0] == "completed"
+
+
+@pytest.mark.parametrize("answer", [Completed(0, b"", b""), SOCKET_TIMED_OUT, Completed(0, b"???\n", b"")])
+def test_nobody_says_that_it_is_gone(rig: Rig, lab: Lab, cluster: FakeCluster, answer: Completed) -> None:
+    """A job that vanished is not lost while the scheduler cannot be made to say so; then it is."""
+    begin(rig, lab)
+    cluster.end(cluster.element(), "timeout", signal.SIGKILL)
+    cluster.forget(cluster.element(), accounts=False)
+    cluster.spoil["show"] = lambda done: answer
+    ask_again(rig, cluster, "fake-show")
+    assert not rig.ends
+    cluster.spoil.clear()
+    assert end_of(rig)[0] == "lost"
+
+
+def test_what_waits_is_not_given_up_for_an_empty_queue(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """Not submitted again, either, while its job is there."""
+    cluster.on = False
+    rig.submit(*lab.tasks(3, "exit", "0"))
+    cluster.spoil["queue"] = lambda done: Completed(0, b"", b"")
+    ask_again(rig, cluster, "fake-show")
+    cluster.spoil.clear()
+    cluster.on = True
+    rig.over((0, 1), (1, 1), (2, 1))
+    assert lab.runs() == [(0, 1), (1, 1), (2, 1)]
+
+
+def test_an_id_that_was_given_again(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """A scheduler that lost its memory gives ids a second time: another's job is neither taken for ours nor ended."""
+    begin(rig, lab)
+    ours = cluster.element()
+    cluster.end(ours, "done", signal.SIGKILL)
+    cluster.forget(ours, accounts=False)
+    other = dataclasses.replace(ours, name="somebody-elses", word="running", process=None)
+    with cluster._lock:
+        cluster.spoil["queue"] = lambda done: Completed(0, b"%s||somebody-elses|running||\n" % ours.job.encode(), b"")
+        cluster.spoil["show"] = cluster.spoil["accounts"] = cluster.spoil["queue"]
+    rig.source.cancel(dict(rig.handles), 0.1)
+    state, reason = end_of(rig)
+    assert (state, reason.startswith("left the queue without a trace")) == ("lost", True), reason
+    assert other.word == "running"
+    assert not [call for call in cluster.calls if call[0] in ("fake-cancel", "fake-nudge")]
+
+
+def test_a_script_that_was_submitted_again_by_hand(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """A second job of our name under another id: its end is not ours, but while it lives nothing is called lost."""
+    begin(rig, lab)
+    rig.until(lambda: cluster.count("fake-queue") > 1, "the queue was seen")
+    name = cluster.element().name
+    cluster.spoil["queue"] = lambda done: Completed(0, done.stdout + f"99||{name}|cancelled|||\n"[:-2].encode(), b"")
+    ask_again(rig, cluster, "fake-queue", 5)
+    assert not rig.ends
+    cluster.spoil["queue"] = lambda done: Completed(0, f"99||{name}|running||\n".encode(), b"")
+    cluster.end(cluster.element(), "done", signal.SIGKILL)
+    ask_again(rig, cluster, "fake-queue", 5)
+    assert not rig.ends
+    cluster.spoil.clear()
+    assert end_of(rig)[0] == "lost"
+
+
+def test_taken_for_dead(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """A runner that lives on although its scheduler denies it is told to end; the next attempt is not spoilt."""
+    begin(rig, lab)
+    process = cluster.element().process
+    assert process is not None
+    elsewhere(lab, 0)
+    cluster.forget(cluster.element(), accounts=False)
+    assert end_of(rig)[0] == "lost"
+    rig.submit(lab.task(0, "gate", "go", attempt=2))
+    rig.until(lambda: (0, 2) in lab.runs(), "it runs again")
+    process.send_signal(signal.SIGUSR2)  # or it would look after ten seconds
+    lab.until(lambda: process.poll() is not None, "the former runner is gone")
+    assert read_status(str(lab.folder(0) / "status.yaml"))["attempt"] == 2
+    lab.put("go")
+    rig.over((0, 2))
+    assert (rig.ends[0, 2].record or {})["state"] == "completed"
+
+
+def elsewhere(lab: Lab, index: int) -> None:
+    """Make the status of a task say that it runs on another machine, which cannot be looked at from here."""
+    path = lab.folder(index) / "status.yaml"
+    path.write_text(
+        "".join(
+            'host_key: "far/away/pid:[1]"\n' if line.startswith("host_key") else line
+            for line in path.read_text().splitlines(keepends=True)
+        )
+    )
 
 
 def test_garbage_is_told_once(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
@@ -341,10 +446,10 @@ def test_news_survives_a_scheduler_that_cannot_be_told(
     rig.submit(*lab.tasks(2, "exit", "0"))
     watch = rig.source._opened.watch  # type: ignore[attr-defined]
     cluster.spoil["queue"] = cluster.spoil["cancel"] = hang
-    watch.unwanted.append(Elements("77"))
+    watch.unwanted.append(Target("other.0"))
     lab.until(lambda: len(lab.runs("end")) == 2, "both end")
     rig.over((0, 1), (1, 1))
-    assert watch.unwanted == [Elements("77")], "it is told later"
+    assert watch.unwanted == [Target("other.0")], "it is told later"
 
 
 def test_cancelling_while_the_scheduler_is_away(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:

@@ -144,5 +144,5 @@ def test_ranges_speak_for_all_their_elements() -> None:
     assert [job.rows[element].word for element in range(5)] == ["RUNNING"] + ["PENDING"] * 4
     job.take_queue([JobSeen("7", (), "t.0", JobState.CANCELLED, "CANCELLED")], complete=True, asked_at=12.0)
     assert len(job.gone) == 5
-    assert job.elements([1, 2]) == ("7", [1, 2])
-    assert job.elements(range(5)) == ("7", ())
+    assert job.target([1, 2]) == ("t.0", [1, 2])
+    assert job.target(range(5)) == ("t.0", ())

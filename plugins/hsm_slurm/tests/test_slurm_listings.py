@@ -170,3 +170,62 @@ def test_nothing_that_is_printed_raises(stdout, stderr, code):
     SLURM.read_submission(output)
     SLURM.read_limits([output, output, output], "me", {})
     SLURM.read_ping(output)
+
+
+def shown(job="7", array="", name="t.0", user="root", state="RUNNING"):
+    """A line of `scontrol -o show job`, cut where nothing is read any more."""
+    return (
+        f"JobId={job} {array}JobName={name} UserId={user}(0) GroupId=root(0) MCS_label=N/A Priority=4294901759 Nice=0 "
+        f"Account=(null) QOS=(null) JobState={state} Reason=None Dependency=(null) Requeue=0 Restarts=0 BatchFlag=1 "
+        "Partition=debug AllocNode:Sid=localhost:4325 ReqNodeList=(null) ExcNodeList=n9 NodeList=n1 BatchHost=n1 "
+        "NumNodes=1 Command=/home/user/w/a.sh JobName=fake UserId=fake(1) WorkDir=/home/user/w Power= \n"
+    )
+
+
+def look_up(stdout, stderr="", code=0):
+    """What scontrol said of one job, as a listing."""
+    return SLURM.read_look_up(Output(code, stdout, stderr), "root")
+
+
+def test_what_scontrol_shows_of_one_job():
+    """A plain job, or the elements of an array, those that have begun singly; each with its own name."""
+    listing = look_up(shown())
+    assert listing.complete
+    assert listing.jobs == [("7", (), "t.0", JobState.RUNNING, "RUNNING", "", "n1")]
+    listing = look_up(
+        shown(array="ArrayJobId=7 ArrayTaskId=2,5-6%3 ArrayTaskThrottle=3 ", state="PENDING")
+        + shown("8", array="ArrayJobId=7 ArrayTaskId=4 ", state="NODE_FAIL")
+    )
+    assert [(seen.job, seen.indices, seen.state) for seen in listing.jobs] == [
+        ("7", (2, 5, 6), JobState.WAITING),
+        ("7", (4,), JobState.NODE_FAILED),
+    ]
+
+
+def test_only_a_plain_no_says_that_a_job_is_gone():
+    """No such job: nothing, and complete. Anything else that shows no job is no answer."""
+    assert look_up("", "slurm_load_jobs error: Invalid job id specified\n", 1) == ((), True, True, None, (), "")
+    for stdout, stderr, code in [
+        ("", "", 0),
+        ("", "", 1),
+        ("No jobs in the system\n", "", 0),
+        ("", "scontrol_print_job error: Invalid job id specified\n", 1),
+        ("", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n", 1),
+        (shown()[:100], "", 0),
+        (shown() + "JobId=9 Job", "", 0),
+        (shown(array="ArrayJobId=7 ArrayTaskId=2,5-... "), "", 0),
+    ]:
+        listing = look_up(stdout, stderr, code)
+        assert not listing.complete, (stdout, stderr)
+        assert listing.problem
+
+
+def test_another_persons_job_is_not_shown():
+    """Its id was ours, once: that it has the id now says that ours is gone."""
+    assert look_up(shown(user="mallory")) == ([], True, True, None, (), "")
+
+
+@given(st.text(), st.text(), st.integers(0, 255))
+def test_no_answer_of_scontrol_is_a_surprise(stdout, stderr, code):
+    """Whatever it prints, it is read without an exception, and never as a job of ours."""
+    assert not look_up(stdout, stderr, code).jobs

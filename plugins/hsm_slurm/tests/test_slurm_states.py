@@ -141,16 +141,28 @@ def test_an_administrator_cannot_make_it_run_twice(site):
 
 
 def test_a_runner_that_is_killed(site):
-    """kill -9 of what runs a task in its job: lost for certain, not failed, and run again."""
+    """kill -9 of what runs a task in its job: lost for certain, not failed, and run again, beside nobody.
+
+    Without cgroups its program lives on: the next runner on that machine ends it before it begins the task again.
+    """
+    site.configure(lost_grace=2)
     site.declare(2)
-    site.behave('[ "$HSM_ATTEMPT$n" != 11 ] || { ps -o ppid= -p $$ > "$SITE/parent"; exec sleep 60; }')
-    process = begin(site)
+    site.behave(
+        """\
+case $HSM_ATTEMPT$n in
+    11) ps -o ppid= -p $$ > "$SITE/parent"; echo $$ > "$SITE/former"; exec sleep 600;;
+    21) if kill -0 "$(cat "$SITE/former")" 2>/dev/null; then touch "$SITE/both"; fi;;
+esac"""
+    )
+    process = begin(site, sources="here")
     started(site, 2)
     inside = int(site.until(lambda: (site.beside / "parent").exists() and (site.beside / "parent").read_text().strip()))
+    site.until(lambda: (site.beside / "former").exists() and (site.beside / "former").read_text().strip())
     site.cluster.kill_inside(inside, signal.SIGKILL)
     finish(site, process)
     site.check(once=False)
     assert sorted(site.ledger()) == [(0, 1), (1, 1), (1, 2)]
+    assert not (site.beside / "both").exists(), "two attempts lived at once"
 
 
 def test_hsm_cancel_ends_what_runs_and_what_waits(site):

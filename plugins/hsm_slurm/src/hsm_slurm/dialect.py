@@ -8,7 +8,7 @@ from hsm_core.toolkit.dialect import Dialect, Elements, JobRequest, Limits, List
 
 from .arrays import show_indices
 from .limits import limits_commands, read_limits
-from .listings import accounting_command, queue_command, read_accounting, read_queue
+from .listings import accounting_command, look_up_command, queue_command, read_accounting, read_look_up, read_queue
 from .problems import read_ping, read_submission
 from .script import directives, submit_command
 
@@ -64,8 +64,19 @@ class SlurmDialect(Dialect):
         """What sacct printed."""
         return read_accounting(output)
 
+    def look_up(self, job: str) -> Sequence[str]:
+        """One scontrol, which knows of jobs what slurmctld knows."""
+        return look_up_command(job)
+
+    def read_look_up(self, output: Output, user: str) -> Listing:
+        """What scontrol printed."""
+        return read_look_up(output, user)
+
     def cancel(self, targets: Sequence[Elements]) -> Sequence[Sequence[str]]:
-        """One scancel, or a few when its command line would become too long."""
+        """One scancel, or a few when its command line would become too long.
+
+        By ids only: with `--name` beside them, scancel 22.05 ends a whole array where some of its elements were named.
+        """
         return [["scancel", *words] for words in _portions(targets)]
 
     def nudge(self, targets: Sequence[Elements]) -> Sequence[Sequence[str]]:

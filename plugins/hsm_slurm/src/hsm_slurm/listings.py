@@ -12,13 +12,26 @@ from .arrays import parse_job_id
 from .problems import problem_of
 from .states import read_state
 
-__all__ = ["accounting_command", "queue_command", "read_accounting", "read_queue"]
+__all__ = [
+    "accounting_command",
+    "look_up_command",
+    "queue_command",
+    "read_accounting",
+    "read_look_up",
+    "read_queue",
+]
 
 # The name comes last: it is the only field that may hold the separator.
 _QUEUE_FORMAT = "%i|%T|%r|%N|%j"
 _ACCOUNTING_FORMAT = "JobID,State,ExitCode,NodeList,JobName"
 _FIELDS = 5
 _MAYBE_OURS = re.compile(r"\s*[0-9]")
+_NO_SUCH_JOB = "Invalid job id specified"
+_SHOWN = re.compile(
+    r"JobId=(?P<job>[0-9]+) (?:ArrayJobId=(?P<array>[0-9]+) ArrayTaskId=(?P<indices>\S+) )?.*?\bJobName=(?P<name>.*?)"
+    r" UserId=(?P<user>[^ (]+)\(.*? JobState=(?P<word>\S+) Reason=(?P<reason>.*?) Dependency="
+    r"(?:.*? NodeList=(?P<nodes>\S*) )?"
+)
 _SILENT = frozenset({"", "None", "None assigned", "(null)"})
 """How Slurm says nothing."""
 
@@ -63,6 +76,34 @@ def read_accounting(output: Output) -> Listing:
     if output.returncode != 0 and "accounting storage is disabled" in output.stdout + output.stderr:
         return Listing(complete=False, available=False)
     return _read(output, _accounting_line)
+
+
+def look_up_command(job: str) -> Sequence[str]:
+    """Everything that slurmctld knows of one job: a line, or one for each of its elements that has begun."""
+    return ["env", "SLURM_BITSTR_LEN=0", "scontrol", "--oneliner", "show", "job", job]
+
+
+def read_look_up(output: Output, user: str) -> Listing:
+    """The listing that `look_up_command` brings: the jobs of this user under that id, whole or not at all."""
+    if output.returncode != 0 and f"slurm_load_jobs error: {_NO_SUCH_JOB}" in output.stderr:
+        return Listing()
+    jobs: List[JobSeen] = []
+    found = [_SHOWN.match(line) for line in output.stdout.splitlines() if line.strip()]
+    try:
+        for shown in filter(None, found):
+            if shown["user"] == user:
+                id = shown["job"] if shown["array"] is None else f"{shown['array']}_[{shown['indices']}]"
+                jobs.append(
+                    _seen(
+                        id, shown["word"], _said(shown["reason"]), shown["reason"], shown["nodes"] or "", shown["name"]
+                    )
+                )
+    except ValueError:
+        found.append(None)
+    problem = problem_of(output)
+    if not problem and (not found or None in found):
+        problem = "scontrol show job makes no sense"
+    return Listing(jobs, not problem, problem=problem)
 
 
 def _read(output: Output, read_line: Callable[[Sequence[str]], JobSeen]) -> Listing:
