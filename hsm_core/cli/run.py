@@ -36,7 +36,7 @@ __all__ = ["run"]
 @timeout_option
 @keep_going_option
 @detach_option
-@click.option("-v", "--verbose", is_flag=True, help="With --dry-run: show more tasks, whole.")
+@click.option("-v", "--verbose", is_flag=True, help="With --dry-run: show more tasks, and job scripts.")
 def run(
     sweep_file: Optional[Path],
     sources: Optional[str],
@@ -85,7 +85,7 @@ def run(
     if dry_run:
         from ..report.dry_run import show_dry_run
 
-        show_dry_run(prepared, verbose)
+        show_dry_run(prepared, plugins, verbose)
         return
 
     from .conducting import conduct_here, detach_controller

@@ -34,6 +34,7 @@ __all__ = [
     "Observation",
     "ObservationKind",
     "PollResult",
+    "Previewing",
     "Source",
     "SourceContext",
     "SourceSpec",
@@ -305,6 +306,19 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go. Jobs keep running."""
+
+
+@runtime_checkable
+class Previewing(Protocol):
+    """What a source has besides `Source` if it can show beforehand what it would hand to a scheduler."""
+
+    def preview(self, context: SourceContext, request: SubmitRequest) -> Sequence[Tuple[str, str]]:
+        """The texts that `submit` would write for these tasks, each with its path: `hsm run --dry-run -v` shows them.
+
+        Asks nobody, writes nothing, and is called instead of `open`, not after it.
+
+        :raises ConfigError: what `submit` would refuse.
+        """
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,12 @@ from typing import List
 
 import click
 
+from ..contract import Previewing, SubmitRequest
+from ..plugins import Plugins
+from ..run.conduct import source_context
 from ..run.prepare import Prepared
 from ..run.tasks import task_maker
+from ..store.layout import ProjectLayout
 from .tables import Column, Table, show
 
 __all__ = ["show_dry_run"]
@@ -17,8 +21,16 @@ _SHOWN = 3
 _SHOWN_VERBOSE = 20
 
 
-def show_dry_run(prepared: Prepared, verbose: bool = False) -> None:
-    """Print it; nothing is written and nothing enumerated."""
+_SUBMITTED = 2048
+"""The engine hands over no more at once."""
+
+
+def show_dry_run(prepared: Prepared, plugins: Plugins, verbose: bool = False) -> None:
+    """Print it; nothing is written and nothing enumerated.
+
+    :param verbose: more commands, and what sources would hand to their schedulers.
+    :raises ConfigError: something that a scheduler could not be handed.
+    """
     settings, space = prepared.settings, prepared.sweep.space
     click.echo(f"Total parameter combinations: {space.total}\n")
     click.echo("Dry Run Information")
@@ -34,6 +46,24 @@ def show_dry_run(prepared: Prepared, verbose: bool = False) -> None:
         task = make((index, 1))
         variables = [f"{name}={shlex.quote(value)}" for name, value in task.env.items()]
         click.echo(f"  {task.task_id}: {' '.join([*variables, *map(shlex.quote, task.argv)])}")
+    if verbose:
+        _show_previews(prepared, plugins)
+
+
+def _show_previews(prepared: Prepared, plugins: Plugins) -> None:
+    """What each source would hand to its scheduler for an even share of the tasks."""
+    settings = prepared.settings
+    layout = ProjectLayout(settings.project_dir).sweep(prepared.sweep_id or "SWEEP_ID")
+    make = task_maker(settings, prepared.sweep.space, str(layout.root))
+    share = min(-(-settings.total // len(settings.sources)), _SUBMITTED)
+    for spec in settings.sources:
+        source = plugins.source_type(spec.kind).factory(spec)
+        if not isinstance(source, Previewing):
+            continue
+        request = SubmitRequest("hsm-UID-1-1", [make((index, 1)) for index in range(share)])
+        for path, text in source.preview(source_context(layout, settings, spec), request):
+            click.echo(f"\n{spec.id} would be handed {path}:\n")
+            click.echo("".join(f"  {line}\n" for line in text.splitlines()), nl=False)
 
 
 def _plan(prepared: Prepared) -> List[str]:

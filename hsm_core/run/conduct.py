@@ -31,7 +31,7 @@ from .settings import Settings
 from .signals import SignalCatcher
 from .tasks import command_of, task_maker
 
-__all__ = ["Conduct", "begin", "conduct", "replay_sweep"]
+__all__ = ["Conduct", "begin", "conduct", "replay_sweep", "source_context"]
 
 
 @dataclass(frozen=True)
@@ -215,17 +215,24 @@ def _offers(layout: SweepLayout, settings: Settings, how: Conduct, state: SweepS
     offers = []
     for id, spec in {**holding, **asked}.items():
         source = plugins.source_type(spec.kind).factory(spec)
-        context = SourceContext(
-            sweep_id=layout.sweep_id,
-            sweep_dir=str(layout.root),
-            project_dir=settings.project_dir,
-            spec=spec,
-            env=settings.env,
-            setup=settings.setup,
-            task_name=lambda index: task_id(index, settings.total),
-            grace_s=settings.grace_s,
-            takeover=how.takeover,
-            sweep_uid=state.uid,
-        )
+        context = source_context(layout, settings, spec, how.takeover, state.uid)
         offers.append(Offer(source, context, settings.parallel_limit if id in asked else 0))
     return offers
+
+
+def source_context(
+    layout: SweepLayout, settings: Settings, spec: SourceSpec, takeover: bool = False, uid: str = ""
+) -> SourceContext:
+    """What a source of this sweep is opened with."""
+    return SourceContext(
+        sweep_id=layout.sweep_id,
+        sweep_dir=str(layout.root),
+        project_dir=settings.project_dir,
+        spec=spec,
+        env=settings.env,
+        setup=settings.setup,
+        task_name=lambda index: task_id(index, settings.total),
+        grace_s=settings.grace_s,
+        takeover=takeover,
+        sweep_uid=uid,
+    )

@@ -23,11 +23,14 @@ from ..contract import (
     HealthReport,
     Observation,
     ObservationKind,
+    SkipStage,
     Source,
     SourceContext,
     SourceSpec,
     Stage,
     SubmitRequest,
+    SyncRequest,
+    SyncVerdict,
     TaskSpec,
 )
 from ..errors import HsmError, NoSourceError
@@ -74,6 +77,7 @@ class Trial:
         self._project = ProjectLayout(config.project_dir)
         self._had_outputs = self._project.outputs.is_dir()
         self._layout = SweepLayout(self._project.outputs / f".hsm-test-{self._uid}")
+        self._request = SyncRequest(str(config.project_dir), spec)
         self._source: Optional[Source] = None
         self._news = threading.Event()
         self._stopping = False
@@ -81,9 +85,10 @@ class Trial:
         """A source is never called from two threads at once."""
 
     def stages(self) -> Sequence[Stage]:
-        """Open it, ask how it is, and run the task."""
+        """Open it, hold its copy of the project against ours, ask how it is, and run the task."""
         return (
             Stage("open", self._on_source(self._open), 60.0),
+            Stage("project", self._on_source(self._compare), 120.0),
             Stage("health", self._on_source(self._health), 30.0),
             Stage("one task", self._on_source(self._run_task), self._patience_s + 2 * _FAREWELL_S),
         )
@@ -116,6 +121,7 @@ class Trial:
     def _open(self, source: Source) -> str:
         sweeps.create(self._layout)
         project = self._config.config.project
+        self._request = replace(self._request, remote_project_dir=self._plugins.locate_project(source, self._request))
         context = SourceContext(
             sweep_id=f"hsm-test-{self._uid}",
             sweep_dir=str(self._layout.root),
@@ -127,9 +133,20 @@ class Trial:
             say=self._say,
             task_name=lambda index: _NAME,
             grace_s=self._config.config.compute.grace_s,
+            remote_project_dir=self._request.remote_project_dir,
+            sweep_uid=self._uid,
         )
         source.open(context)
         return f"{checked(source.capabilities(), Capabilities, 'capabilities').slots} slots"
+
+    def _compare(self, source: Source) -> str:
+        reports = self._plugins.verify_sync(source, self._request)
+        if not reports:
+            raise SkipStage("nobody compares it with ours")
+        worst = reports[0]
+        if worst.verdict is SyncVerdict.DIFFERS:
+            raise NoSourceError(f"{worst.verifier}: {worst.detail}", worst.remedy or None)
+        return "; ".join(f"{report.verifier}: {report.detail}" for report in reports)
 
     def _health(self, source: Source) -> str:
         report = checked(source.health(), HealthReport, "health")
@@ -206,7 +223,7 @@ class Trial:
             raise NoSourceError(f"the task did not run to its end: {seen.kind.value}: {seen.reason}")
         record = seen.record
         if not source.capabilities().shares_files:
-            source.collect(dict(handles), str(self._layout.root))
+            self._collect(source, handles)
         folder = self._layout.task_dir(_NAME)
         if record.get("state") != "completed":
             said = read_tail(str(folder / "stderr.log")).decode("utf-8", "replace").strip().splitlines()
@@ -221,6 +238,16 @@ class Trial:
                 "does the source write into the folder that is seen here?",
             )
         return str(record.get("host") or self._spec.name)
+
+    def _collect(self, source: Source, handles: Dict[Attempt, Handle]) -> None:
+        """Bring its files home, however often the source wants to be asked."""
+        self._say("one task: its files come home")
+        deadline = time.monotonic() + self._patience_s
+        while not self._stopping and time.monotonic() < deadline:
+            home = source.collect(dict(handles), str(self._layout.root))
+            if home is None or _ATTEMPT in home:
+                return
+        raise NoSourceError("the task has ended, but its files do not come home")
 
     def _cancel(self, source: Source, handles: Dict[Attempt, Handle]) -> None:
         """End it, and see it end, if that does not take long."""

@@ -32,6 +32,7 @@ from ..errors import ConfigError
 from ..runner.job import job_text
 from .batch_jobs import Job, Target
 from .batch_plan import Draft, Live, Plan, PlannedJob, draft_jobs, find_lane, job_name
+from .batch_request import job_request, tasks_at_once
 from .batch_scheduler import Scheduler
 from .batch_site import Site
 from .batch_watch import Manners, Watch
@@ -103,7 +104,7 @@ class BatchSource:
         scheduler = Scheduler(self._host, self._dialect, budget, float(options.get("poll", 5.0)), self._clock)
         scheduler.check_commands()
         self._dialect = scheduler.meet()
-        site = Site(self._host, context, str(options.get("python", sys.executable)))
+        site = Site(self._host, context, self._python)
         manners = Manners(float(options.get("lost_grace", 30.0)), bool(options.get("requeue", False)), self._helping)
         watch = Watch(site, scheduler, manners, self._clock, context.say)
         self._opened = _Opened(context, scheduler, site, watch)
@@ -158,6 +159,20 @@ class BatchSource:
             here.site.prepare(plan)
             answers += self._submit_all(plan, drafts)
         return SubmitResult(answers)
+
+    def preview(self, context: SourceContext, request: SubmitRequest) -> Sequence[Tuple[str, str]]:
+        """The scripts of a submission, as they would be written if the scheduler set no limits."""
+        site = Site(self._host, context, self._python)
+        shown: List[Tuple[str, str]] = []
+        live: List[Live] = []
+        for number, draft in enumerate(draft_jobs(request, self._defaults, len(request.tasks), self._tasks_per_job)):
+            lane = find_lane(live, self._elements_at_once, len(draft.shares))
+            if lane is None:
+                break
+            live.append(Live(f"ID{number}", lane[0]))
+            job = self._request(context, site, request.token, number, draft, lane, ())
+            shown.append((site.script_path(job.name), script_text(self._dialect, job)))
+        return shown
 
     def find(self, token: str, attempts: Sequence[Attempt]) -> Mapping[Attempt, Handle]:
         """Look for a submission by its name: in the queue, in the accounts, in the tasks' own folders.
@@ -255,6 +270,10 @@ class BatchSource:
         return self._opened
 
     @property
+    def _python(self) -> str:
+        return str(self._spec.options.get("python", sys.executable))
+
+    @property
     def _tasks_per_job(self) -> int:
         wanted = self._spec.options.get("tasks_per_job", 1)
         return 1 if wanted == AUTO else max(1, int(wanted))
@@ -264,12 +283,8 @@ class BatchSource:
         return self._spec.options.get("tasks_per_job") == AUTO
 
     @property
-    def _tasks_at_once(self) -> int:
-        return max(1, int(self._spec.options.get("tasks_at_once", 1)))
-
-    @property
     def _elements_at_once(self) -> int:
-        return max(1, self._slots // self._tasks_at_once)
+        return max(1, self._slots // tasks_at_once(self._spec.options))
 
     def _look_around(self, token: str) -> str:
         """Before the first submission: what the user may have, and has. Why that cannot be said, if it cannot."""
@@ -334,59 +349,40 @@ class BatchSource:
         lane = find_lane(here.watch.live(), self._elements_at_once, len(planned.shares))
         if lane is None:
             return Submission(Acceptance.LIMIT, reason="too many jobs of this sweep wait for a slot")
-        at_once, after = lane
         head = self._head(job_name(plan.token, number), draft.resources)
         shares = [[payload(task) for task in share] for share in draft.shares]
-        command = here.site.put_job(plan.token, number, job_text(head, shares))
-        job = self.job_request(
-            job_name(plan.token, number),
-            draft.resources,
-            command,
-            here.site.log_dir(plan.token, number),
-            size=len(shares),
-            at_once=at_once if at_once < len(shares) else None,
-            after=after,
-        )
+        here.site.put_job(plan.token, number, job_text(head, shares))
+        job = self._request(here.context, here.site, plan.token, number, draft, lane, here.watch.bad_nodes())
         try:
             text = script_text(self._dialect, job)
         except ConfigError as error:
             return Submission(Acceptance.REJECTED, reason=error.message)
         return here.scheduler.submit(job, here.site.put_script(job.name, text))
 
-    def job_request(
+    def _request(
         self,
-        name: str,
-        resources: TaskResources,
-        command: Sequence[str],
-        output: str,
-        size: int = 1,
-        at_once: Optional[int] = None,
-        after: Tuple[str, ...] = (),
+        context: SourceContext,
+        site: Site,
+        token: str,
+        number: int,
+        draft: Draft,
+        lane: Tuple[int, Tuple[str, ...]],
+        exclude: Tuple[str, ...],
     ) -> JobRequest:
-        """The job that is asked for, of an open source."""
-        here = self._now_open
-        options = self._spec.options
-        beside = self._tasks_at_once
-        cpus, memory = resources.cpus, resources.memory_mb
-        return JobRequest(
-            name=name,
-            command=tuple(command),
-            folder=here.context.project_dir,
-            output=output,
+        """A job of a submission, as it is asked for."""
+        at_once, after = lane
+        size = len(draft.shares)
+        return job_request(
+            self._spec.options,
+            job_name(token, number),
+            draft.resources,
+            site.job_command(token, number),
+            folder=context.project_dir,
+            output=site.log_dir(token, number),
             size=size,
-            at_once=at_once,
+            at_once=at_once if at_once < size else None,
             after=after,
-            cpus=beside if cpus is None and beside > 1 else cpus and cpus * beside,
-            memory_mb=memory and memory * beside,
-            gpus=resources.gpus * beside,
-            gpu_type=resources.gpu_type,
-            walltime_s=resources.walltime_s,
-            warning_s=options.get("warning"),
-            exclude=here.watch.bad_nodes(),
-            options=options,
-            native=resources.native,
-            modules=tuple(options.get("modules", ())),
-            setup=tuple(options.get("setup", ())),
+            exclude=exclude,
         )
 
     def _head(self, name: str, resources: TaskResources) -> Dict[str, Any]:
@@ -397,7 +393,7 @@ class BatchSource:
             "source": self._spec.id,
             "sweep_dir": context.sweep_dir,
             "project_dir": context.project_dir,
-            "slots": self._tasks_at_once,
+            "slots": tasks_at_once(self._spec.options),
             "env": dict(context.env),
             "setup": list(context.setup),
             "grace_s": float(self._spec.options.get("grace", context.grace_s)),

@@ -133,6 +133,11 @@ class Scheduler:
             self._dialect = self._dialect.for_version(self._output(command))
         return self._dialect
 
+    def ask(self, command: Sequence[str], input: bytes = b"") -> Output:
+        """Any other question, which a dialect's own code puts; a command that is not there ends with 127."""
+        self._budget.take(urgent=True)
+        return self._output(command, input)
+
     def check_commands(self) -> None:
         """See whether the scheduler's commands are on the host. :raises NoSourceError: they are not."""
         self._budget.take(urgent=True)
@@ -181,19 +186,19 @@ class Scheduler:
             if problem:
                 raise OSError(f"{command[0]} {problem}")
 
-    def _output(self, command: Sequence[str]) -> Output:
+    def _output(self, command: Sequence[str], input: bytes = b"") -> Output:
         """What a query printed; one that could not be made is an output too, with a return code of its own."""
         try:
-            return self._run(command, _QUERY_TIMEOUT_S)
+            return self._run(command, _QUERY_TIMEOUT_S, input=input)
         except FileNotFoundError:
             return Output(_NOT_FOUND, "", f"{command[0]}: command not found")
         except OSError as error:
             return Output(-1, "", str(error))
 
-    def _run(self, command: Sequence[str], timeout_s: float, cwd: Optional[str] = None) -> Output:
+    def _run(self, command: Sequence[str], timeout_s: float, cwd: Optional[str] = None, input: bytes = b"") -> Output:
         if self._prefix is None:
             self._prefix = self._without_leaks()
-        done = self._host.run([*self._prefix, *command], cwd=cwd, timeout_s=timeout_s)
+        done = self._host.run([*self._prefix, *command], input=input, cwd=cwd, timeout_s=timeout_s)
         return Output(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
 
     def _without_leaks(self) -> List[str]:

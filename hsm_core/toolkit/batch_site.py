@@ -63,17 +63,23 @@ class Site:
         self._host.put(plan.to_json(), self._plan_path(plan.token))
         self._plans[plan.token] = plan
 
-    def put_job(self, token: str, number: int, tasks: bytes) -> List[str]:
-        """Write a job's tasks; the command that runs them, but for the words that the job's script adds."""
-        path = f"{self.job_dir(token, number)}/tasks.jsonl"
-        self._host.put(tasks, path)
-        return [*self._start, path]
+    def put_job(self, token: str, number: int, tasks: bytes) -> None:
+        """Write a job's tasks."""
+        self._host.put(tasks, self._tasks_path(token, number))
+
+    def job_command(self, token: str, number: int) -> List[str]:
+        """The command that runs a job's tasks, but for the words that the job's script adds."""
+        return [*self._start, self._tasks_path(token, number)]
 
     def put_script(self, name: str, text: str) -> str:
-        """Write a job's script, where a person finds it; its path."""
-        path = f"{self._context.sweep_dir}/scripts/job_scripts/{name}.sh"
+        """Write a job's script; its path."""
+        path = self.script_path(name)
         self._host.put(text.encode("utf-8"), path, mode=0o755)
         return path
+
+    def script_path(self, name: str) -> str:
+        """Where a person finds a job's script."""
+        return f"{self._context.sweep_dir}/scripts/job_scripts/{name}.sh"
 
     # --- after it
 
@@ -152,6 +158,9 @@ class Site:
     @property
     def _start(self) -> List[str]:
         return [self._python, "-I", "-S", f"{self._private}/start_job.py"]
+
+    def _tasks_path(self, token: str, number: int) -> str:
+        return f"{self.job_dir(token, number)}/tasks.jsonl"
 
     def _plan_path(self, token: str) -> str:
         return f"{self._private}/jobs/{token}/plan.json"

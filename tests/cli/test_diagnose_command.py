@@ -25,8 +25,8 @@ def test_a_source_that_works_passes_every_stage(type_hsm: Type, project: Path) -
     assert answer.code == 0
     lines = answer.out.splitlines()
     assert lines[0] == "local:mine"
-    assert [line.split()[:2] for line in lines[1:3]] == [["open", "ok"], ["health", "ok"]]
-    assert lines[3].startswith("  one task       ok")
+    assert [line.split()[:2] for line in lines[1:4]] == [["open", "ok"], ["project", "skipped"], ["health", "ok"]]
+    assert lines[4].startswith("  one task       ok")
     assert "2 slots" in lines[1]
 
 

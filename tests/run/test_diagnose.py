@@ -27,11 +27,13 @@ from hsm_core.contract import (
     Stage,
     SubmitRequest,
     SubmitResult,
+    SyncReport,
+    SyncVerdict,
     TaskAnswer,
 )
 from hsm_core.errors import HsmError, NoSourceError
 from hsm_core.hookspecs import hookimpl
-from hsm_core.plugins import Plugins, from_modules
+from hsm_core.plugins import PluginInfo, Plugins, from_modules
 from hsm_core.run.diagnose import StageEnd, diagnose
 
 SPEC = SourceSpec("odd", "here")
@@ -139,7 +141,7 @@ def test_a_kind_without_stages_is_opened_asked_and_given_one_task(config: Loaded
     source = Odd()
     said: List[str] = []
     ends = list(diagnose(SPEC, config, plugins(source), 10.0, said.append))
-    assert states(ends) == {"open": "ok", "health": "ok", "one task": "ok"}
+    assert states(ends) == {"open": "ok", "project": "skipped", "health": "ok", "one task": "ok"}
     assert source.calls == ["open", "submit", "collect", "close"]
     assert ends[0].found == "7 slots"
     assert "one task: submitted" in said
@@ -214,10 +216,23 @@ def test_whatever_goes_wrong_is_said(config: LoadedConfig, source: Odd, stage: s
     assert source.calls[-1] == "close"
 
 
+@pytest.mark.parametrize(("verdict", "state"), [(SyncVerdict.DIFFERS, "FAILED"), (SyncVerdict.WARNING, "ok")])
+def test_the_copy_of_the_project_is_compared(config: LoadedConfig, verdict: SyncVerdict, state: str) -> None:
+    """A copy that would refuse a run fails the test, with the command that mends it."""
+    found = plugins(Odd())
+    module: Any = types.ModuleType("sync")
+    report = SyncReport("content", verdict, "1 file modified", "hsm sync")
+    module.hsm_verify_sync = hookimpl(specname="hsm_verify_sync")(lambda source, request: report)
+    found.add(PluginInfo("sync"), lambda: module)
+    end = next(end for end in diagnose(SPEC, config, found, 10.0) if end.name == "project")
+    assert (end.state, end.found) == (state, "content: 1 file modified")
+    assert end.hint == ("hsm sync" if state == "FAILED" else "")
+
+
 def test_a_task_in_doubt_is_looked_for(config: LoadedConfig) -> None:
     """A submission without an answer is found by its token, as in a sweep."""
     source = Odd(answer=Acceptance.INDETERMINATE, found=((0, 1),))
-    assert set(states(diagnose(SPEC, config, plugins(source), 10.0)).values()) == {"ok"}
+    assert states(diagnose(SPEC, config, plugins(source), 10.0))["one task"] == "ok"
 
 
 def test_a_task_that_takes_too_long_is_cancelled(config: LoadedConfig) -> None:

@@ -7,7 +7,14 @@ from typing import Callable
 
 import pytest
 
-from hsm_core.contract import Acceptance, ObservationKind, TaskResources
+from hsm_core.contract import (
+    Acceptance,
+    ObservationKind,
+    Previewing,
+    SourceContext,
+    SubmitRequest,
+    TaskResources,
+)
 from hsm_core.testing.conformance import Lab, Rig
 from hsm_core.testing.fake_cluster import FakeCluster
 
@@ -209,3 +216,23 @@ def test_a_helper_that_dies(make_rig: Callable[..., Rig], lab: Lab, cluster: Fak
     cluster.end(cluster.element(0), "node_failed", 9)
     (seen,) = rig.over((1, 1))
     assert seen.kind is ObservationKind.LOST
+
+
+def test_a_preview_is_what_is_submitted(make_rig: Callable[..., Rig], lab: Lab, cluster: FakeCluster) -> None:
+    """Before anything is begun the scripts can be seen, each at its path, as they are written afterwards."""
+    lab.subject.options = {"poll": 0.02, "tasks_per_job": 2}
+    spec = lab.subject.make_spec("main", 2)
+    tasks = [*lab.tasks(7, "exit", "0"), replace(lab.task(7, "exit", "0"), resources=TaskResources(cpus=3))]
+    source = lab.subject.make_source(spec)
+    assert isinstance(source, Previewing)
+    context = SourceContext("sweep_1", str(lab.sweep_dir), str(lab.project_dir), spec)
+    token = "hsm-preview-1-1"
+    shown = dict(source.preview(context, SubmitRequest(token, tasks)))
+    assert len(shown) == 2
+    assert cluster.calls == []
+    source.open(context)
+    source.submit(SubmitRequest(token, tasks))
+    written = {str(path): path.read_text() for path in (lab.sweep_dir / "scripts" / "job_scripts").iterdir()}
+    ids = sorted({one.job for one in cluster.elements}, key=int)
+    assert {path: text.replace("ID0", ids[0]) for path, text in shown.items()} == written
+    source.close()

@@ -9,7 +9,9 @@ from hsm_core.toolkit.dialect import Limits, Output
 
 from .problems import problem_of
 
-__all__ = ["limits_commands", "read_limits"]
+__all__ = ["ENFORCED", "limits_commands", "read_config", "read_limits", "rows"]
+
+ENFORCED = "AccountingStorageEnforce"
 
 _SETTING = re.compile(r"^(\w+)\s*=\s*(.*?)\s*$", re.M)
 _ARRAY_TASKS = re.compile(r"\bmax_array_tasks=([0-9]+)")
@@ -33,21 +35,26 @@ def read_limits(outputs: Sequence[Output], options: Mapping[str, Any]) -> Limits
     problem = problem_of(outputs[0]) if outputs else "they were not asked for"
     if problem:
         return Limits(problem=f"cannot read the cluster's limits: {problem}")
-    config: Dict[str, str] = dict(_SETTING.findall(outputs[0].stdout))
+    config = read_config(outputs[0])
     sizes = [_number(config.get("MaxArraySize", "")), _number(config.get("MaxJobCount", ""))]
     sizes += [int(found) for found in _ARRAY_TASKS.findall(config.get("SchedulerParameters", ""))]
     size = min((size for size in sizes if size is not None), default=1)
     queued: Optional[int] = None
-    enforced = config.get("AccountingStorageEnforce", "")
+    enforced = config.get(ENFORCED, "")
     if ("limits" in enforced or "safe" in enforced or "all" in enforced) and len(outputs) > 2:
         queued = _submit_limit(outputs[1], outputs[2], config.get("ClusterName", ""), options)
     return Limits(array_size=max(1, size), queued=queued)
 
 
+def read_config(output: Output) -> Dict[str, str]:
+    """The cluster's settings, as `scontrol show config` prints them."""
+    return dict(_SETTING.findall(output.stdout))
+
+
 def _submit_limit(associations: Output, qualities: Output, cluster: str, options: Mapping[str, Any]) -> Optional[int]:
-    of_qos = {name: _number(most) for name, most in _rows(qualities, 2)}
+    of_qos = {name: _number(most) for name, most in rows(qualities, 2)}
     found: List[Optional[int]] = []
-    for where, account, partition, qos, most in _rows(associations, 5):
+    for where, account, partition, qos, most in rows(associations, 5):
         if where != cluster or partition not in ("", options.get("partition", partition)):
             continue
         if account != options.get("account", account):
@@ -61,8 +68,8 @@ def _submit_limit(associations: Output, qualities: Output, cluster: str, options
     return min(known) if known else None
 
 
-def _rows(output: Output, fields: int) -> Iterator[Sequence[str]]:
-    """Rows of sacctmgr; none where accounting is off."""
+def rows(output: Output, fields: int) -> Iterator[Sequence[str]]:
+    """Rows of sacctmgr, split; none where accounting is off."""
     for line in output.stdout.splitlines() if output.returncode == 0 else ():
         row = line.split("|")
         if len(row) == fields:

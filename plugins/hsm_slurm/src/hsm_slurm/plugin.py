@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping
+from typing import Any, List, Mapping, Sequence
 
-from hsm_core.contract import DiscoverRequest, Source, SourceSpec, SourceType
+from hsm_core.contract import DiagnoseContext, DiscoverRequest, Source, SourceSpec, SourceType, Stage
 from hsm_core.hookspecs import hookimpl
 from hsm_core.toolkit.batch_options import batch_schema, one_line
 
@@ -31,10 +31,27 @@ def _make(spec: SourceSpec) -> Source:
     return BatchSource(LocalHost(), SlurmDialect(), spec)
 
 
+def _stages(spec: SourceSpec, context: DiagnoseContext) -> Sequence[Stage]:
+    from hsm_core.toolkit import LocalHost
+
+    from .diagnose import stages
+
+    return stages(LocalHost(), spec, context)
+
+
 @hookimpl
 def hsm_source_types() -> List[SourceType]:
     """The kind `slurm`: a cluster whose commands are here."""
-    return [SourceType("slurm", _make, OPTIONS_SCHEMA, family="batch", summary="a Slurm cluster, tasks as job arrays")]
+    return [
+        SourceType(
+            "slurm",
+            _make,
+            OPTIONS_SCHEMA,
+            family="batch",
+            summary="a Slurm cluster, tasks as job arrays",
+            diagnose=_stages,
+        )
+    ]
 
 
 @hookimpl
