@@ -6,32 +6,14 @@ from typing import Any, List, Mapping
 
 from hsm_core.contract import DiscoverRequest, Source, SourceSpec, SourceType
 from hsm_core.hookspecs import hookimpl
+from hsm_core.toolkit.pool_options import pool_schema
 
 __all__ = ["DEFAULT_SLOTS", "OPTIONS_SCHEMA", "hsm_discover_sources", "hsm_source_types"]
 
 DEFAULT_SLOTS = 4
 """How many tasks `--sources local` runs at once, on any machine: one command means one thing everywhere."""
 
-OPTIONS_SCHEMA: Mapping[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        "gpus": {
-            "description": "GPUs to give out: `auto` for all there are, a number, or a list of device ids.",
-            "anyOf": [
-                {"const": "auto"},
-                {"type": "integer", "minimum": 0},
-                {"type": "array", "items": {"type": ["integer", "string"]}, "uniqueItems": True},
-            ],
-        },
-        "pin_cores": {"description": "Keep each slot on cores of its own.", "type": "boolean"},
-        "grace": {
-            "description": "Seconds between asking a task to end (TERM) and ending it (KILL).",
-            "type": "number",
-            "minimum": 0,
-        },
-    },
-}
+OPTIONS_SCHEMA: Mapping[str, Any] = pool_schema({})
 
 
 def _make(spec: SourceSpec) -> Source:

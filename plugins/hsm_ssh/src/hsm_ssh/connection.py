@@ -1,0 +1,304 @@
+"""One connection to one machine: dialled, its key verified, ourselves let in; then sessions on it, until it breaks."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import time
+from dataclasses import dataclass
+from typing import Callable, List, Optional
+
+from .dial import Stream
+from .errors import RefusedError, SshError
+from .keys import offers, opened_agent
+from .known_hosts import preferred_kinds, read_known_hosts, verify
+from .quiet import paramiko
+from .target import Target
+
+__all__ = ["Connection", "Manners", "NoRoomError"]
+
+_SESSIONS = 10
+"""How many sessions a server allows on a connection, unless it is found to allow fewer (sshd's MaxSessions)."""
+_TURNED_AWAY_S = 0.5
+"""A server with too many newcomers (sshd's MaxStartups) hangs up without a word: the pause before the second try."""
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How connections are made and kept; times in seconds.
+
+    :param keepalive_s: how often a connection is asked whether it lives, and how long it may take to answer.
+    """
+
+    compression: bool = False
+    connect_timeout_s: float = 20.0
+    keepalive_s: float = 15.0
+
+
+class NoRoomError(SshError):
+    """The server allows no further session on this connection."""
+
+
+class Connection:
+    """A connection on which sessions can be opened.
+
+    :param dial: makes the stream, before a deadline.
+    :raises SshError: it could not be made; `RefusedError` when it is of no use to try again.
+    """
+
+    def __init__(self, target: Target, manners: Manners, dial: Callable[[float], Stream], deadline: float) -> None:
+        self.target = target
+        self.sessions = 0
+        """How many are open; kept by whoever opens and closes them, under a lock of its own."""
+        self.lasting = 0
+        """How many of them are programs that go on."""
+        self.limit = _SESSIONS
+        self._manners = manners
+        self._closed = threading.Event()
+        self._stir = threading.Event()
+        self._reason = ""
+        self._afterwards: List[Callable[[], None]] = []
+        self._transport = self._shake_hands(dial, deadline)
+        try:
+            self._verify_host()
+            self._let_in(deadline)
+        except BaseException:
+            self._transport.close()
+            raise
+        self._watcher = threading.Thread(target=self._watch, name=f"ssh-keepalive-{target.alias}", daemon=True)
+        self._watcher.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is not known to be broken."""
+        return bool(self._transport.is_active()) and not self._closed.is_set()
+
+    def close(self) -> None:
+        """Hang up; sessions on it end here, and what they started lives on."""
+        self._closed.set()
+        self._stir.set()
+        self._transport.close()
+        while self._afterwards:
+            self._afterwards.pop()()
+
+    def when_closed(self, call: Callable[[], None]) -> None:
+        """Call this once, after it is closed."""
+        self._afterwards.append(call)
+
+    def doubt(self) -> None:
+        """Something took too long: ask now whether the other side is there at all."""
+        self._stir.set()
+
+    # --- sessions
+
+    def open_session(self, line: str, deadline: float) -> paramiko.Channel:
+        """Run a command line.
+
+        :raises NoRoomError: there are too many sessions on it.
+        :raises SshError: it is broken.
+        :raises TimeoutError: no answer came before the deadline.
+        """
+        channel = self._open("session", None, deadline)
+        try:
+            self._before(deadline, channel, lambda: channel.exec_command(line))
+        except paramiko.SSHException:
+            if time.monotonic() >= deadline:
+                raise self._too_late() from None
+            raise SshError(f"{self.target.alias}: it refuses to run commands: {self._why()}") from None
+        return channel
+
+    def open_tunnel(self, target: Target, deadline: float) -> Stream:
+        """A stream from there to a further machine."""
+        try:
+            channel = self._open("direct-tcpip", (target.hostname, target.port), deadline)
+        except NoRoomError:
+            raise SshError(
+                f"{target.alias}: {self.target.alias} cannot connect to {target.hostname} port {target.port}",
+                f"is it up, and may {self.target.alias} connect to it? try: {target.ssh}",
+            ) from None
+        return Stream(channel)
+
+    def _open(self, kind: str, destination: Optional[object], deadline: float) -> paramiko.Channel:
+        left = deadline - time.monotonic()
+        try:
+            if left <= 0:
+                raise self._too_late()
+            return self._transport.open_channel(
+                kind,
+                dest_addr=destination,  # type: ignore[arg-type] # None where there is none
+                src_addr=("127.0.0.1", 0) if destination is not None else None,
+                timeout=left,
+            )
+        except paramiko.ChannelException as error:
+            raise NoRoomError(f"{self.target.alias}: {error.text or 'refuses'}") from error
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            if self.alive and time.monotonic() >= deadline:
+                raise self._too_late() from error
+            raise SshError(f"{self.target.alias}: {self._why()}") from error
+
+    def _before(self, deadline: float, channel: paramiko.Channel, call: Callable[[], object]) -> None:
+        """Call something that knows no deadline; closing the channel ends its waiting."""
+        timer = threading.Timer(max(0.0, deadline - time.monotonic()), channel.close)
+        timer.daemon = True
+        timer.start()
+        try:
+            call()
+        finally:
+            timer.cancel()
+
+    def _too_late(self) -> TimeoutError:
+        self.doubt()
+        return TimeoutError(f"{self.target.alias}: no answer in time")
+
+    def _why(self) -> str:
+        error = self._transport.get_exception()
+        return self._reason or (str(error) if error is not None else "") or "the connection was cut"
+
+    # --- its life
+
+    def _watch(self) -> None:
+        """Ask now and then whether the other side lives: a machine that hangs keeps its connections open for ever."""
+        interval_s = self._manners.keepalive_s
+        while not self._closed.is_set():
+            self._stir.wait(interval_s)
+            self._stir.clear()
+            if not self.alive:
+                break
+            timer = threading.Timer(interval_s, self._fell_silent)
+            timer.daemon = True
+            timer.start()
+            with contextlib.suppress(Exception):  # whatever is wrong with it, it is not alive then
+                self._transport.global_request("keepalive@openssh.com", wait=True)
+            timer.cancel()
+        self._transport.close()
+
+    def _fell_silent(self) -> None:
+        self._reason = f"it has not answered for {self._manners.keepalive_s:g} s"
+        self._transport.close()
+
+    # --- its beginning
+
+    def _shake_hands(self, dial: Callable[[float], Stream], deadline: float) -> paramiko.Transport:
+        """Agree on keys; a server that hangs up before it has said anything is asked again a little later."""
+        pause_s = _TURNED_AWAY_S
+        while True:
+            stream = dial(deadline)
+            try:
+                return self._negotiate(stream, deadline)
+            except _TurnedAwayError as error:
+                wait_s = pause_s * random.uniform(0.5, 1.5)
+                pause_s *= 2
+                if time.monotonic() + wait_s >= deadline:
+                    raise SshError(
+                        f"{self.target.alias}: {error}", "does it have too many newcomers (MaxStartups of sshd)?"
+                    ) from error
+                time.sleep(wait_s)
+
+    def _negotiate(self, stream: Stream, deadline: float) -> paramiko.Transport:
+        transport: Optional[paramiko.Transport] = None
+        try:
+            transport = paramiko.Transport(stream)  # type: ignore[arg-type] # it asks for no more than a Stream has
+            transport.daemon = True
+            transport.use_compression(self._manners.compression)
+            self._prefer_known_kinds(transport)
+            left = max(0.1, deadline - time.monotonic())
+            transport.banner_timeout = transport.handshake_timeout = left
+            transport.start_client(timeout=left)
+            return transport
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            version = transport.remote_version if transport is not None else ""
+            if transport is not None:
+                transport.close()
+            stream.close()
+            words = str(error) or "it hung up"
+            if version:
+                raise SshError(f"{self.target.alias}: no agreement with {version}: {words}") from error
+            if time.monotonic() >= deadline:
+                raise SshError(
+                    f"{self.target.alias}: {self.target.hostname} port {self.target.port} takes connections, and says "
+                    "nothing",
+                    "is that sshd, and does its machine hang?",
+                ) from error
+            raise _TurnedAwayError("it hangs up before it has said anything") from error
+
+    def _prefer_known_kinds(self, transport: paramiko.Transport) -> None:
+        kinds = preferred_kinds(read_known_hosts(self.target))
+        wanted = [
+            name for kind in kinds for name in (("rsa-sha2-512", "rsa-sha2-256") if kind == "ssh-rsa" else (kind,))
+        ]
+        options = transport.get_security_options()
+        able = list(options.key_types)
+        options.key_types = [name for name in wanted if name in able] + [name for name in able if name not in wanted]
+
+    def _verify_host(self) -> None:
+        key = self._transport.get_remote_server_key()
+        verify(self.target, key.get_name(), key.asbytes(), read_known_hosts(self.target))
+
+    def _let_in(self, deadline: float) -> None:
+        """Offer our keys, one after the other."""
+        locked: List[str] = []
+        offered = 0
+        with opened_agent(self.target) as held:
+            for offer in offers(self.target, held, locked):
+                key = offer.load()
+                if key is None:
+                    continue
+                offered += 1
+                if self._offer(key, deadline):
+                    return
+        self._explain(offered, locked)
+
+    def _offer(self, key: paramiko.PKey, deadline: float) -> bool:
+        target = self.target
+        self._transport.auth_timeout = max(1.0, deadline - time.monotonic())
+        try:
+            further = self._transport.auth_publickey(target.user, key)
+        except paramiko.BadAuthenticationType as error:
+            raise RefusedError(
+                f"{target.alias}: it takes no keys, only: {', '.join(error.allowed_types)}",
+                "hsm never types passwords: ask its administrator how programs may log in",
+            ) from error
+        except paramiko.AuthenticationException as error:
+            if self._transport.is_active():
+                return False
+            raise self._broke_off(error) from error
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise self._broke_off(error) from error
+        if further:
+            raise RefusedError(
+                f"{target.alias}: a key is not enough for it, it also wants: {', '.join(further)}",
+                "hsm never types passwords or codes: ask its administrator how programs may log in",
+            )
+        return True
+
+    def _broke_off(self, error: Exception) -> SshError:
+        words = str(error) or "the connection was cut"
+        if "too many" in words.lower():
+            return RefusedError(
+                f"{self.target.alias}: too many keys were offered before the right one",
+                "name it in ~/.ssh/config: IdentityFile PATH, and IdentitiesOnly yes",
+            )
+        return SshError(f"{self.target.alias}: while logging in: {words}", f"try: {self.target.ssh}")
+
+    def _explain(self, offered: int, locked: List[str]) -> None:
+        """Nothing let us in. :raises RefusedError: always."""
+        target = self.target
+        if locked:
+            raise RefusedError(
+                f"{target.alias}: the key {locked[0]} needs its passphrase, and there is nobody to ask here",
+                f"unlock it once: ssh-add {locked[0]}",
+            )
+        if not offered:
+            raise RefusedError(
+                f"{target.alias}: there is no key to offer: neither an agent's nor a file",
+                f"make one with ssh-keygen -t ed25519, and take it there with: ssh-copy-id {target.alias}",
+            )
+        raise RefusedError(
+            f"{target.alias}: {target.user} was not let in: none of {offered} keys is welcome there",
+            f"is the user right? take a key there with: ssh-copy-id {target.alias}",
+        )
+
+
+class _TurnedAwayError(Exception):
+    """The server hung up before it said anything."""

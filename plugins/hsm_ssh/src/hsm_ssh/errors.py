@@ -1,0 +1,18 @@
+"""What can go wrong with a connection: errors for a person which are also the OSErrors that hosts may raise."""
+
+from __future__ import annotations
+
+from hsm_core.errors import NoSourceError
+
+__all__ = ["RefusedError", "SshError"]
+
+
+class SshError(NoSourceError, OSError):
+    """A machine cannot be reached now; trying again later may help."""
+
+
+class RefusedError(SshError):
+    """A machine cannot be used as things are set up: its key is not trusted, it does not take ours, a file is wrong.
+
+    Trying again does not help, and too many tries may lock a user out.
+    """

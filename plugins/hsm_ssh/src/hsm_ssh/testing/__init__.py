@@ -1,0 +1,1 @@
+"""A test-bed for whatever uses SSH: real servers in temporary folders, and connections that go wrong on purpose."""
