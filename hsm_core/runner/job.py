@@ -3,8 +3,8 @@
 
 Lies beside `runner.py` wherever tasks run, keeps its rules (standard library only, Python 3.6 and newer), and is all of
 it but for where the tasks come from and where the news goes: both are files of the job, because nobody listens.
-`start_job.py FILE ELEMENT RESTART SECONDS` runs one element's tasks; `start_job.py news` tells what jobs have left.
-See `docs/design/batch.md`.
+`start_job.py FILE ELEMENT RESTART SECONDS` runs one element's tasks; the login node's side is `job_news.py`. See
+`docs/design/batch.md`.
 """
 
 import os
@@ -21,11 +21,11 @@ else:  # beside us, on a machine where nothing else of ours is
 if TYPE_CHECKING:
     import json
     import signal
-    from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+    from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Set, Tuple
 else:
     json, signal = base.json, base.signal
 
-__all__ = ["job_text", "news"]
+__all__ = ["JobRunner"]
 
 SPEC_PATIENCE_S = 60.0  # how long a file may take to be seen on another node
 OFFSET_WIDTH = 12  # digits of an offset in a job's file of tasks
@@ -39,8 +39,9 @@ KINDS = {"started": b"s", "ended": b"e", "withdrawn": b"w", "refused": b"r"}
 class News(base.Output):
     """Events as small files that one listing finds, each whole or not there: `INDEX.ATTEMPT.KIND`, JSON in it."""
 
-    def __init__(self, folder: bytes, helped: bool) -> None:
+    def __init__(self, folder: bytes, runner: str, helped: bool) -> None:
         self.folder = folder
+        self.runner = runner
         self.helped = helped
         self.events: "List[List[Any]]" = []  # nothing waits to be sent
         self.unwritten: "List[Tuple[bytes, Any]]" = []
@@ -50,6 +51,8 @@ class News(base.Output):
         """Leave word of an attempt. What cannot be written now is tried again with the next."""
         if kind == "refused" and detail == "claimed" and self.helped:
             return  # another element was quicker, as is to be expected
+        if kind in ("started", "ended"):
+            detail = dict(detail, runner=self.runner)  # it need not be the element that the task was given to
         if kind in KINDS:
             self.unwritten.append((b"%d.%d.%s" % (key[0], key[1], KINDS[kind]), detail))
             self.flush()
@@ -78,8 +81,8 @@ class JobRunner(base.Runner):
     """Runs its share of a job's tasks inside the job, and leaves before the job has to.
 
     :param job: the head of the job's file: `name`, `init`, `walltime_s`, `requeue` (a task that the walltime ended goes
-        on elsewhere), `help` (who is done with its own share takes tasks of other elements).
-    :param others: the tasks of other elements, read when they are wanted.
+        on elsewhere), `help_s` (who is done with its own share takes tasks of other elements until the job is so old).
+    :param others: the tasks of other elements, asked for when they are wanted.
     :param restart: how often the scheduler has started this job again.
     :param elapsed: seconds since the job's start.
     """
@@ -93,14 +96,15 @@ class JobRunner(base.Runner):
         number: int,
         restart: int,
         elapsed: float,
-        others: "Callable[[], List[Any]]" = list,
+        others: "Callable[[], Iterator[Any]]" = lambda: iter(()),
     ) -> None:
         self.began = time.monotonic() - elapsed
         self.walltime: "Optional[float]" = job.get("walltime_s")
         self.requeue = bool(job.get("requeue"))
-        self.helps = bool(job.get("help"))
+        self.help_s = float(job.get("help_s") or 0.0)
         self.read_others = others
-        self.others: "Optional[List[Any]]" = None
+        self.others: "Optional[Iterator[Any]]" = None
+        self.borrowed: "Set[Tuple[int, int]]" = set()
         self.warned = False
         self.told_to_end: "Callable[[float], bool]" = lambda wait: False
         self.longest = 0.0
@@ -109,7 +113,7 @@ class JobRunner(base.Runner):
         gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         self.gpus_given = bool(gpus)
         init["gpus"] = gpus.split(",") if gpus else []
-        base.Runner.__init__(self, init, News(os.path.join(folder, b"news"), self.helps))
+        base.Runner.__init__(self, init, News(os.path.join(folder, b"news"), init["runner"], self.help_s > 0))
         self.requests = os.path.join(folder, b"requests")
         self.controlled = False  # by requests only
         self.restart = restart
@@ -152,22 +156,29 @@ class JobRunner(base.Runner):
     def start_tasks(self) -> None:
         """Fill the free slots, unless what starts now could not end in time."""
         if self.longest and self.left() < self.longest * 1.2 + WALLTIME_SLACK_S:
-            self.helps = False
+            self.help_s = 0.0
             self.give_back("the rest of its job's walltime was too short")
         base.Runner.start_tasks(self)
-        while self.helps and not self.leaving and not self.blocked and self.places.room() and self.take_another():
+        while self.can_help() and self.take_another():
             base.Runner.start_tasks(self)
+
+    def can_help(self) -> bool:
+        """Whether there is room for a task of another element: this one's own are begun, and its job is young."""
+        young = time.monotonic() < self.began + self.help_s
+        return young and not self.leaving and not self.blocked and self.places.room()
 
     def take_another(self) -> bool:
         """Put a task of another element that nobody has claimed into the queue; False when there is none."""
         if self.others is None:
             self.others = self.read_others()
-        while self.others:
-            wanted = self.others.pop()
+        for wanted in self.others:
             folder = os.path.join(self.tasks_dir, base.raw(wanted["id"]))
-            if not base.is_claimed(folder, wanted["a"]):
+            # What is tried again has a job of its own, so that in the end each task has had a whole one.
+            if wanted["a"] == 1 and not base.is_claimed(folder, 1):
+                self.borrowed.add((wanted["i"], 1))
                 self.enqueue(wanted)
                 return True
+        self.help_s = 0.0
         return False
 
     def give_back(self, reason: str) -> None:
@@ -210,31 +221,35 @@ class JobRunner(base.Runner):
         """A program that TERM ended may have got it from the scheduler, whose word for us is on its way."""
         by_term = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGTERM
         if not task.outcome and ((self.warned and status != 0) or (by_term and self.told_to_end(TERM_ECHO_S))):
-            task.outcome, task.why = self.verdict_of_end()
+            task.outcome, task.why = self.verdict_of_end(task)
+        if status != 0:
+            self.help_s = 0.0  # if it is this node that makes tasks fail, it shall not draw in more
         self.longest = max(self.longest, time.monotonic() - task.began)
         base.Runner.finish(self, task, status, used)
 
-    def verdict_of_end(self) -> "Tuple[str, str]":
+    def verdict_of_end(self, task: base.Task) -> "Tuple[str, str]":
         """What a task is that ended because its job did: who ended the job is for the scheduler to say."""
-        if self.warned or self.left() <= WALLTIME_SLACK_S:
-            why = "its job reached its walltime of %g s" % (self.walltime or 0.0)
-            return ("preempted" if self.requeue else "timeout"), why
-        return "preempted", "its job was told to end"
+        if not self.warned and self.left() > WALLTIME_SLACK_S:
+            return "preempted", "its job was told to end"
+        why = "its job reached its walltime of %g s" % (self.walltime or 0.0)
+        if task.key in self.borrowed:
+            return "preempted", why + ", of which other tasks had used a part"
+        return ("preempted" if self.requeue else "timeout"), why
 
     def terminate(self) -> None:
         """The scheduler ends the job: end what runs, start nothing more."""
-        outcome, why = self.verdict_of_end()
         grace = 0.0 if self.stopping else self.grace
         self.leaving = self.stopping = True
-        self.helps = False
         # Before anything is reaped: the programs were told to end as we were, and may have been quicker.
-        self.end_trees(list(self.running.values()), outcome, grace, why)
-        self.give_back(why)
+        for task in list(self.running.values()):
+            outcome, why = self.verdict_of_end(task)
+            self.end_trees([task], outcome, grace, why)
+        self.give_back("its job was told to end")
 
     def warn(self) -> None:
         """The walltime is near: pass it on to those programs that listen, for it would end the others."""
         self.warned = True
-        self.helps = False
+        self.help_s = 0.0
         self.reap()
         self.give_back("the rest of its job's walltime was too short")
         for process in base.processes():
@@ -259,18 +274,6 @@ def catches(pid: int, number: int) -> bool:
     return False
 
 
-def job_text(head: "Mapping[str, Any]", shares: "Sequence[Any]") -> bytes:
-    """A job's file: its head, where each element's tasks are, and the tasks, a line each: none has to read them all."""
-    first = json.dumps(dict(head, elements=len(shares))).encode("ascii") + b"\n"
-    lines = [json.dumps(share).encode("ascii") + b"\n" for share in shares]
-    position = len(first) + len(lines) * (OFFSET_WIDTH + 1)
-    offsets = []
-    for line in lines:
-        offsets.append(b"%*d\n" % (OFFSET_WIDTH, position))
-        position += len(line)
-    return b"".join([first, *offsets, *lines])
-
-
 def read_job(path: bytes, number: int) -> "Tuple[Dict[str, Any], List[Any]]":
     """The head of a job's file and the tasks of one element.
 
@@ -286,16 +289,15 @@ def read_job(path: bytes, number: int) -> "Tuple[Dict[str, Any], List[Any]]":
     return head, tasks
 
 
-def other_tasks(path: bytes, number: int) -> "List[Any]":
+def other_tasks(path: bytes, number: int) -> "Iterator[Any]":
     """The tasks of a job's other elements, in an order of this element's own, so that helpers do not race for each."""
     with open(path, "rb") as file:
         elements = int(base.parse(file.readline())["elements"])
         file.seek(elements * (OFFSET_WIDTH + 1), os.SEEK_CUR)
-        shares = [json.loads(file.readline().decode("utf-8")) for _ in range(elements)]
-    tasks = [task for position, share in enumerate(shares) if position != number for task in share]
-    import zlib
-
-    return sorted(tasks, key=lambda task: zlib.crc32(b"%d.%d" % (number, task["i"])))
+        lines = file.readlines()
+    for other in sorted(set(range(elements)) - {number}, key=lambda other: hash((number, other))):
+        for wanted in json.loads(lines[other].decode("utf-8")):  # not before: of most, others will be quicker
+            yield wanted
 
 
 def wait_for_job(path: bytes, number: int) -> "Tuple[Dict[str, Any], List[Any]]":
@@ -319,7 +321,10 @@ def job(arguments: "List[str]") -> int:
 
     :param arguments: the job's file, the number of the element, of the restart, and the seconds since the job's start.
     """
-    # The session stays as it is: PBS knows the processes of a job by it, and would never end those of another.
+    try:
+        os.setsid()
+    except OSError:
+        pass  # leader already
     wake = base.catch_signals(signal.SIGUSR2)
     path, number = base.raw(arguments[0]), int(arguments[1])
     try:
@@ -365,78 +370,8 @@ def job(arguments: "List[str]") -> int:
         hear(runner.wait_s(time.monotonic()))
 
 
-def news(request: "Mapping[str, Any]") -> "Any":
-    """What jobs have left beside their files since it was last taken away, and what the tasks' own folders say.
-
-    Answers with `[file, index, attempt, kind, detail]` in `news`; kinds are `s` (started), `e` (ended), `w` (withdrawn)
-    and `r` (refused). The file is empty for what was read in a task's folder.
-
-    :param request: `sweep_dir`; `jobs`: folders of jobs; `taken`: files that were read, as the last answer named them,
-        to delete; `look`: attempts `[index, attempt, task id]` whose own folders are to be looked at; `withdraw`: those
-        which shall never start if they have not.
-    :raises ValueError: when the request cannot be meant.
-    """
-    for path in request.get("taken") or ():
-        try:
-            os.unlink(base.raw(path))
-        except OSError:
-            pass
-    found = []
-    for folder in request.get("jobs") or ():
-        found += left_by_job(os.path.join(base.raw(folder), b"news"))
-    sweep_dir, looks = base.read_request(dict(request, tasks=request.get("look") or ()))
-    _, withdrawals = base.read_request(dict(request, tasks=request.get("withdraw") or ()))
-    affairs = base.Affairs(sweep_dir, False)
-    if withdrawals and os.path.isdir(sweep_dir):
-        os.makedirs(affairs.tasks_dir, exist_ok=True)  # no runner may ever have come here; claims need it
-    for _, attempt, name in withdrawals:
-        try:
-            if not base.is_claimed(os.path.join(affairs.tasks_dir, base.raw(name)), attempt):
-                affairs.verdict(attempt, name, True)
-        except OSError:
-            continue
-    for index, attempt, name in looks + withdrawals:
-        try:
-            status = base.attempt_status(os.path.join(affairs.tasks_dir, base.raw(name)), attempt)
-        except OSError:
-            continue
-        if status.get("state") == "running":
-            facts: "base.Status" = {key: status[key] for key in ("pid", "slot", "host") if key in status}
-            facts["at"] = status.get("started_at")
-            found.append(["", index, attempt, "s", facts])
-        elif status.get("state") == "withdrawn":
-            found.append(["", index, attempt, "w", status.get("reason")])
-        elif status:
-            found.append(["", index, attempt, "e", base.record_of(status)])
-    return {"news": found}
-
-
-def left_by_job(place: bytes) -> "List[List[Any]]":
-    """The news in one job's folder of news."""
-    found = []
-    try:
-        names = sorted(os.listdir(place), reverse=True)  # `started` before `ended`
-    except OSError:
-        return []
-    for name in names:
-        index, _, rest = name.partition(b".")
-        attempt, _, kind = rest.partition(b".")
-        if not index or kind not in KINDS.values():
-            continue  # not whole yet, or not ours
-        path = os.path.join(place, name)
-        try:
-            with open(path, "rb") as file:
-                detail = json.loads(file.read().decode("utf-8"))
-            found.append([os.fsdecode(path), int(index), int(attempt), kind.decode(), detail])
-        except (OSError, ValueError):
-            continue
-    return found
-
-
 def main(argv: "List[str]") -> int:
-    """The command line: what a job needs to know, or the word `news`."""
-    if argv[1:] == ["news"]:
-        return base.answer(news)
+    """The command line: what an element has to know."""
     if len(argv) == 5:
         return job(argv[1:])
     sys.stderr.write("usage: python3 start_job.py FILE ELEMENT RESTART SECONDS, or: start_job.py news\n")

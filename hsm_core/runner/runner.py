@@ -1459,8 +1459,11 @@ def runner_in(about: "Mapping[str, Any]", pid: str, start: str) -> "Optional[Sta
 class Affairs:
     """The runners of a sweep, the living and the dead, as seen from this host."""
 
-    def __init__(self, sweep_dir: bytes, takeover: bool, gone: "Iterable[str]" = ()) -> None:
+    def __init__(
+        self, sweep_dir: bytes, takeover: bool, gone: "Iterable[str]" = (), shared: "Iterable[str]" = ()
+    ) -> None:
         self.gone = frozenset(gone)
+        self.shared = frozenset(map(raw, shared))
         self.tasks_dir = os.path.join(sweep_dir, b"tasks")
         self.runners_dir = os.path.join(sweep_dir, b".hsm", b"runners")
         self.takeover = takeover
@@ -1538,6 +1541,8 @@ class Affairs:
     def doubt(self, folder: bytes, attempt: int) -> str:
         """Why a claimed attempt without a status may yet be starting; empty when no runner can be doing that."""
         claimed = folder if attempt == 1 else os.path.join(folder, b"attempts", b"%d" % (attempt - 1))
+        if attempt == 1 and os.path.basename(folder) in self.shared:
+            return "starting, perhaps, in another element of its job"
         if self.gone:
             return ""  # these are attempts of jobs, and their scheduler says that they are over
         since = os.stat(claimed).st_mtime
@@ -1678,7 +1683,7 @@ def settle(request: "Mapping[str, Any]") -> "Any":
     :raises ValueError: when the request cannot be meant.
     """
     sweep_dir, tasks = read_request(request)
-    affairs = Affairs(sweep_dir, bool(request.get("takeover")), request.get("gone") or ())
+    affairs = Affairs(sweep_dir, bool(request.get("takeover")), request.get("gone") or (), request.get("shared") or ())
     if request.get("withdraw") and os.path.isdir(sweep_dir):
         os.makedirs(affairs.tasks_dir, exist_ok=True)  # no runner may ever have come here; claims need it
     affairs.bury_all(tasks)

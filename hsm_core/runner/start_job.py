@@ -5,9 +5,14 @@ import sys
 
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-    import job  # type: ignore[import-not-found]
+    if sys.argv[1:] == ["news"]:
+        import job_news  # type: ignore[import-not-found]
 
-    code = job.main(sys.argv)
+        code = job_news.main()
+    else:
+        import job  # type: ignore[import-not-found]
+
+        code = job.main(sys.argv)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # everything is closed and written: taking the interpreter down would only cost time
+    os._exit(code)  # everything is closed and written: to take the interpreter down would only cost time

@@ -20,6 +20,7 @@ from ..contract import (
     Health,
     HealthReport,
     Host,
+    ObservationKind,
     PollResult,
     SourceContext,
     SourceSpec,
@@ -29,7 +30,7 @@ from ..contract import (
     TaskResources,
 )
 from ..errors import ConfigError
-from ..runner.job import job_text
+from ..runner.job_news import job_text
 from .batch_jobs import Job, Target
 from .batch_plan import Draft, Live, Plan, PlannedJob, draft_jobs, find_lane, job_name
 from .batch_request import job_request, tasks_at_once
@@ -44,7 +45,9 @@ from .payload import payload
 __all__ = ["BatchSource"]
 
 AUTO = "auto"
-"""As many tasks in a job as it has time for."""
+"""A task in each element, and more where they are short."""
+_HELP_S = 600.0
+"""An element begins tasks of others until its job is so old: long beside what a job costs, short beside a walltime."""
 _DEFAULT_SLOTS = 10_000
 """As many as the scheduler will run: it has limits of its own."""
 _LOOKAHEAD = 10_000
@@ -61,10 +64,10 @@ _KILL_SLACK_S = 15.0
 class BatchSource:
     """Tasks as jobs of a batch scheduler.
 
-    :param spec: options understood here: `tasks_per_job` (tasks that one element runs, one after another; `auto`: as
-        many as there are and as its walltime allows, by the run times it has seen), `tasks_at_once` (of those beside
-        each other), `modules`, `setup`, `warning` (seconds before the walltime at which programs that listen get
-        USR1), `requeue`, `poll` (seconds between two queries at the least), `lost_grace`, `calls_per_minute`,
+    :param spec: options understood here: `tasks_per_job` (tasks that one element runs, one after another; `auto`, the
+        default: its own, then tasks of others while its job is younger than ten minutes), `tasks_at_once` (of those
+        beside each other), `modules`, `setup`, `warning` (seconds before the walltime at which programs that listen
+        get USR1), `requeue`, `poll` (seconds between two queries at the least), `lost_grace`, `calls_per_minute`,
         `python`, `grace`. The others are the dialect's.
     :param defaults: resources of tasks that do not say theirs.
     """
@@ -102,9 +105,10 @@ class BatchSource:
             budget_dir(self._dialect.name, os.environ), int(options.get("calls_per_minute", _CALLS_PER_MINUTE))
         )
         scheduler = Scheduler(self._host, self._dialect, budget, float(options.get("poll", 5.0)), self._clock)
+        scheduler.check_commands()
         self._dialect = scheduler.meet()
         site = Site(self._host, context, self._python)
-        manners = Manners(float(options.get("lost_grace", 30.0)), bool(options.get("requeue", False)), self._helping)
+        manners = Manners(float(options.get("lost_grace", 30.0)), bool(options.get("requeue", False)), self._helps)
         watch = Watch(site, scheduler, manners, self._clock, context.say)
         self._opened = _Opened(context, scheduler, site, watch)
         self._limits = scheduler.limits(options)
@@ -144,7 +148,7 @@ class BatchSource:
             return SubmitResult([TaskAnswer(one, Acceptance.RETRY, reason=problem) for one in every])
         limits = self._limits
         drafts, answers = self._within_room(
-            draft_jobs(request, self._defaults, self._array_size, self._tasks_per_job), limits.queued
+            draft_jobs(request, self._defaults, limits.array_size, self._tasks_per_job), limits.queued
         )
         if drafts:
             planned = [
@@ -212,7 +216,7 @@ class BatchSource:
         wanted = [attempt for attempt in handles if watch.place(attempt) is not None]
         watch.expect_end(wanted)
         watch.read_news(withdraw=wanted)
-        over = watch.over()
+        over, unstarted = watch.over(), watch.over(ObservationKind.WITHDRAWN)
         by_job: Dict[str, Tuple[Job, Set[int], List[Attempt]]] = {}
         for attempt in wanted:
             found = watch.place(attempt)
@@ -234,8 +238,11 @@ class BatchSource:
                 job.kill_at[element] = self._clock() + grace_s + _KILL_SLACK_S
             if busy:
                 to_nudge.append(job.target(busy))
-            if elements - busy:
-                to_end.append(job.target(elements - busy))
+            # With others to help, an element that has run its own task may be running one of theirs.
+            idle = {e for e in elements - busy if not self._helps or job.open[e] <= unstarted}
+            if idle:
+                to_end.append(job.target(idle))
+                job.dismissed |= idle
         watch.unwanted += to_end
         here.scheduler.hurry()
         if to_nudge:
@@ -274,21 +281,16 @@ class BatchSource:
 
     @property
     def _tasks_per_job(self) -> int:
-        wanted = self._spec.options.get("tasks_per_job", 1)
+        wanted = self._spec.options.get("tasks_per_job", AUTO)
         return 1 if wanted == AUTO else max(1, int(wanted))
 
     @property
-    def _helping(self) -> bool:
-        return self._spec.options.get("tasks_per_job") == AUTO
+    def _helps(self) -> bool:
+        return bool(self._spec.options.get("tasks_per_job", AUTO) == AUTO)
 
     @property
     def _elements_at_once(self) -> int:
         return max(1, self._slots // tasks_at_once(self._spec.options))
-
-    @property
-    def _array_size(self) -> int:
-        size = self._limits.array_size
-        return size if self._limits.throttles else min(size, self._elements_at_once)
 
     def _look_around(self, token: str) -> str:
         """Before the first submission: what the user may have, and has. Why that cannot be said, if it cannot."""
@@ -350,7 +352,7 @@ class BatchSource:
         """Write a job's files and submit it."""
         here = self._now_open
         planned = plan.jobs[number]
-        lane = find_lane(here.watch.live(), self._elements_at_once, len(planned.shares), self._limits.throttles)
+        lane = find_lane(here.watch.live(), self._elements_at_once, len(planned.shares))
         if lane is None:
             return Submission(Acceptance.LIMIT, reason="too many jobs of this sweep wait for a slot")
         head = self._head(job_name(plan.token, number), draft.resources)
@@ -404,7 +406,8 @@ class BatchSource:
         }
         requeue = bool(self._spec.options.get("requeue", False))
         walltime = resources.walltime_s
-        return {"name": name, "walltime_s": walltime, "requeue": requeue, "help": self._helping, "init": init}
+        help_s = _HELP_S if self._helps else 0.0
+        return {"name": name, "walltime_s": walltime, "requeue": requeue, "help_s": help_s, "init": init}
 
     def _learn_live(self, token: str) -> str:
         """Jobs of earlier controllers, which may not have been handed to us yet, use slots too. What went wrong."""

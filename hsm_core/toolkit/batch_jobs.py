@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Seq
 
 from ..contract import Attempt
 from .batch_plan import Plan, job_name
-from .dialect import ENDED_STATES, JobSeen, JobState
+from .dialect import ENDED_STATES, WAITING_STATES, JobSeen, JobState
 
 __all__ = ["Job", "Target", "fate_of"]
 
@@ -16,10 +16,12 @@ class Target(NamedTuple):
     """Elements of a job of ours by its name, which nobody else's has. Its id may be another's by now.
 
     :param indices: empty for a plain job, or for the whole of an array.
+    :param waiting: only those of the indices that still wait in the queue are meant.
     """
 
     name: str
     indices: Sequence[int] = ()
+    waiting: bool = False
 
 
 @dataclass
@@ -46,6 +48,10 @@ class Job:
     """Elements that are not in the queue, and of which the scheduler, asked for this very job, said so too."""
     kill_at: Dict[int, float] = field(default_factory=dict)
     """When an element that was asked to end is taken out by the scheduler."""
+    lent: bool = False
+    """Some element ran a task of another, which may wait in the queue for nothing."""
+    dismissed: Set[int] = field(default_factory=set)
+    """Elements that we have taken out of the queue because nothing was left for them to do."""
 
     @property
     def name(self) -> str:
@@ -74,6 +80,11 @@ class Job:
             self.open.pop(element, None)
             for known in (self.gone, self.kill_at):
                 known.pop(element, None)
+
+    def element_of(self, runner: str) -> Optional[int]:
+        """Which of its elements a runner is; None if it is none of them."""
+        name, _, number = runner.rpartition(".")
+        return int(number) if name == self.name and number.isdecimal() and int(number) < self.size else None
 
     def target(self, wanted: Iterable[int]) -> Target:
         """Elements as commands name them."""
@@ -136,13 +147,14 @@ class Job:
         return row if row is not None and row.state in ENDED_STATES else None
 
     def idle(self) -> List[int]:
-        """Elements that wait in the queue although all of their attempts are over: others have run them."""
+        """Elements that wait in the queue with nothing left to do: others run their attempts, or have run them."""
         return [
             element
             for element, row in self.rows.items()
-            if row.state in (JobState.WAITING, JobState.HELD)
+            if row.state in WAITING_STATES
             and element not in self.open
             and element not in self.absent
+            and element not in self.dismissed
         ]
 
     def _forget_waiting(self, element: int) -> None:
@@ -168,11 +180,12 @@ class Job:
         return found
 
 
-def fate_of(row: Optional[JobSeen], requeue: bool, ours: bool) -> Optional[Mapping[str, Any]]:
+def fate_of(row: Optional[JobSeen], requeue: bool, ours: bool, dismissed: bool = False) -> Optional[Mapping[str, Any]]:
     """The exit record that a scheduler's word on a job stands for, where the task itself left none.
 
     :param requeue: a task that was ended for its job's walltime is to go on in another job.
     :param ours: we had asked for its end.
+    :param dismissed: we had taken the job out of the queue for having nothing to do, and it was a moment quicker.
     """
     if row is None:
         return None
@@ -186,7 +199,7 @@ def fate_of(row: Optional[JobSeen], requeue: bool, ours: bool) -> Optional[Mappi
         return {"state": "preempted" if requeue else "timeout", "reason": reason}
     if row.state is JobState.OUT_OF_MEMORY:
         return {"state": "failed", "oom_killed": True, "reason": reason}
-    if row.state is JobState.PREEMPTED:
+    if row.state is JobState.PREEMPTED or (row.state is JobState.CANCELLED and dismissed and not ours):
         return {"state": "preempted", "reason": reason}
     if row.state is JobState.CANCELLED:
         return {"state": "cancelled", "reason": reason, **({} if ours else {"by": row.word})}

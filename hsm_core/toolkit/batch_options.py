@@ -29,7 +29,7 @@ def _lines(description: str) -> Mapping[str, Any]:
 
 BATCH_OPTIONS: Mapping[str, Any] = {
     "tasks_per_job": {
-        "description": "Tasks that one job, or element of an array, runs after one another; `auto`: as time allows.",
+        "description": "Tasks that one element of an array runs after one another; `auto`: several if they are short.",
         "anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1}],
     },
     "tasks_at_once": _number("How many of those it runs beside each other.", 1, "integer"),

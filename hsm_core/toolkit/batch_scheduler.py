@@ -9,7 +9,7 @@ from ..contract import Acceptance, Host
 from ..errors import NoSourceError
 from .batch_jobs import Target
 from .budget import CallBudget
-from .dialect import ENDED_STATES, Dialect, Elements, JobRequest, Limits, Listing, Output, Submission
+from .dialect import ENDED_STATES, WAITING_STATES, Dialect, Elements, JobRequest, Limits, Listing, Output, Submission
 
 __all__ = ["Scheduler"]
 
@@ -126,21 +126,11 @@ class Scheduler:
         return self._dialect.read_limits(outputs, self.user, options)
 
     def meet(self) -> Dialect:
-        """Find out which flavour of the scheduler this is; its dialect, which is spoken from now on.
-
-        :raises NoSourceError: the commands are not there, or belong to another.
-        """
-        self.check_commands()
+        """Find out which flavour of the scheduler this is; its dialect, which is spoken from now on."""
         command = self._dialect.version()
         if command:
             self._budget.take(urgent=True)
-            met = self._dialect.for_version(self._output(command))
-            if met is None:
-                raise NoSourceError(
-                    f"{command[0]} on {self._host.name} is not that of {self._dialect.name}",
-                    f"run hsm where the commands of {self._dialect.name} are",
-                )
-            self._dialect = met
+            self._dialect = self._dialect.for_version(self._output(command))
         return self._dialect
 
     def ask(self, command: Sequence[str], input: bytes = b"") -> Output:
@@ -184,15 +174,16 @@ class Scheduler:
         for row in listing.jobs:
             if row.state not in ENDED_STATES:
                 ids.setdefault(row.name, set()).add(row.job)
-        return [Elements(job, indices) for name, indices in targets for job in sorted(ids.get(name, ()))]
+        waits = {(row.name, i) for row in listing.jobs if row.state in WAITING_STATES for i in row.indices}
+        found = []
+        for name, indices, waiting in targets:
+            wanted = [index for index in indices if (name, index) in waits] if waiting else indices
+            if wanted or not waiting:
+                found += [Elements(job, wanted) for job in sorted(ids.get(name, ()))]
+        return found
 
     def _list(self, command: Sequence[str], read: Callable[[Output], Listing]) -> Listing:
-        listing = read(self._output(command))
-        plainer = self._dialect.plainer(command) if listing.garbage and not listing.complete else None
-        if plainer is None:
-            return listing
-        self._budget.take(urgent=True)
-        return read(self._output(plainer))
+        return read(self._output(command))
 
     def _tell(self, commands: Sequence[Sequence[str]]) -> None:
         for command in commands:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
 
 from ..contract import Attempt, Host, SourceContext
 from .batch_plan import Plan
@@ -47,7 +47,7 @@ class Site:
     def prepare(self, plan: Plan) -> None:
         """Write down what is to be submitted, and make the folders that jobs need. :raises OSError: it cannot."""
         if not self._has_runner:
-            for name in ("runner.py", "job.py", "start_job.py"):
+            for name in ("runner.py", "job.py", "job_news.py", "start_job.py"):
                 self._put_if_new(_source(name), f"{self._private}/{name}")
             # It has nothing to do, but leaves its byte code for the elements, which start all at once.
             self._host.run([*self._start, "news"], input=b"{}", timeout_s=_TIMEOUT_S)
@@ -114,12 +114,17 @@ class Site:
         return [News((index, attempt), kind, detail) for _, index, attempt, kind, detail in answer["news"]]
 
     def settle(
-        self, attempts: Sequence[Attempt], gone: Sequence[str], fates: Mapping[Attempt, Mapping[str, Any]]
+        self,
+        attempts: Sequence[Attempt],
+        gone: Sequence[str],
+        fates: Mapping[Attempt, Mapping[str, Any]],
+        shared: Iterable[Attempt] = (),
     ) -> Dict[Attempt, Any]:
         """Verdicts, `(word, detail)`, on attempts of jobs that are over; what never started never will.
 
         :param gone: runners that are no more, by the scheduler's word.
         :param fates: records that are written for attempts which left none.
+        :param shared: those that a living element of their job may be about to start.
         """
         request = {
             "sweep_dir": self._context.sweep_dir,
@@ -127,6 +132,7 @@ class Site:
             "withdraw": True,
             "takeover": self._context.takeover,
             "gone": list(gone),
+            "shared": [self._context.task_name(index) for index, _ in shared],
             "fates": {f"{index}.{attempt}": dict(fate) for (index, attempt), fate in fates.items()},
         }
         answer = self._ask("runner.py", "settle", request)
@@ -179,9 +185,9 @@ class Site:
     def _ask(self, script: str, mode: str, request: Mapping[str, Any]) -> Any:
         """Ask the runner's code: in this process where the files are here. :raises OSError: when it fails."""
         if isinstance(self._host, LocalHost):
-            from ..runner import job, runner
+            from ..runner import job_news, runner
 
-            return (job.news if mode == "news" else runner.settle)(json.loads(json.dumps(request)))
+            return (job_news.news if mode == "news" else runner.settle)(json.loads(json.dumps(request)))
         argv = [self._python, "-I", "-S", f"{self._private}/{script}", mode]
         done = self._host.run(argv, input=json.dumps(request).encode("ascii"), timeout_s=_TIMEOUT_S)
         if done.returncode != 0:

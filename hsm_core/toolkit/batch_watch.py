@@ -65,6 +65,7 @@ class Watch:
         self._started: Set[Attempt] = set()
         self._told_to_end: Set[Attempt] = set()
         self._preempted: Set[Attempt] = set()
+        self._borrowed: Set[Attempt] = set()
         self._said: Dict[Attempt, Tuple[ObservationKind, str]] = {}
         self._extra: List[Observation] = []
         self._reserved: Dict[str, Live] = {}
@@ -186,9 +187,9 @@ class Watch:
         """
         self._extra += self._read_news(withdraw)
 
-    def over(self) -> Set[Attempt]:
-        """Attempts whose ends are known, and will be told by the next look."""
-        return {seen.attempt for seen in self._extra if seen.kind in _OVER}
+    def over(self, *kinds: ObservationKind) -> Set[Attempt]:
+        """Attempts whose ends, of these kinds or of any, are known, and will be told by the next look."""
+        return {seen.attempt for seen in self._extra if seen.kind in (kinds or _OVER)}
 
     def _read_news(self, withdraw: Sequence[Attempt] = ()) -> List[Observation]:
         if not self._where and not withdraw:
@@ -205,7 +206,9 @@ class Watch:
 
     def _translate(self, news: News) -> Iterator[Observation]:
         attempt, kind, detail = news
-        record = detail if isinstance(detail, dict) else None
+        record = dict(detail) if isinstance(detail, dict) else None
+        if record is not None:
+            self._move(attempt, str(record.pop("runner", "")))
         reason = str((record or {}).get("reason") or "") if record else str(detail or "")
         if kind == "s" and attempt not in self._started:
             self._started.add(attempt)
@@ -222,6 +225,17 @@ class Watch:
             self._to_look.add(attempt)  # somebody has it, or had it: its folder says what became of it
         elif kind == "r":
             yield Observation(attempt, ObservationKind.REFUSED, None, reason)
+
+    def _move(self, attempt: Attempt, runner: str) -> None:
+        """An attempt is where it runs, which need not be where it was planned to."""
+        job, planned = self._where[attempt]
+        element = job.element_of(runner)
+        if element is not None and element != planned:
+            job.drop(planned, attempt)
+            job.put(element, attempt)
+            job.lent = True
+            self._where[attempt] = (job, element)
+            self._borrowed.add(attempt)
 
     # --- the scheduler's words
 
@@ -293,9 +307,12 @@ class Watch:
             due = [element for element, deadline in job.kill_at.items() if deadline <= now]
             for element in due:
                 job.kill_at[element] = now + self._manners.lost_grace_s
+            if due:
+                self.unwanted.append(job.target(due))
             idle = job.idle() if self._manners.helping else []
-            if due or idle:
-                self.unwanted.append(job.target([*due, *idle]))
+            if idle:
+                self.unwanted.append(Target(job.name, idle, waiting=True))
+                job.dismissed.update(idle)
 
     def end_unwanted(self) -> None:
         """Have the scheduler take out what nobody wants any more. :raises OSError: when it could not be told; later."""
@@ -312,20 +329,26 @@ class Watch:
         attempts: List[Attempt] = []
         fates: Dict[Attempt, Mapping[str, Any]] = {}
         runners: List[str] = []
+        shared: List[Attempt] = []
         for job in self.jobs.values():
             due = self._due(job)
-            if due:
-                runners += [f"{job.name}.{element}" for element in self._vouched(job)]
+            vouched = self._vouched(job) if due else []
+            runners += [f"{job.name}.{element}" for element in vouched]
             for element in due:
                 job.gone[element] = self._clock()  # if it cannot be settled, try again after another while
                 for attempt in job.open[element]:
                     attempts.append(attempt)
-                    fate = fate_of(job.end_of(element), self._manners.requeue, attempt in self._told_to_end)
+                    if self._manners.helping and len(vouched) < job.size:
+                        shared.append(attempt)
+                    # Other tasks had a part of the job's walltime: this one has not had the time it asked for.
+                    again = self._manners.requeue or attempt in self._borrowed
+                    ours = attempt in self._told_to_end
+                    fate = fate_of(job.end_of(element), again, ours, element in job.dismissed)
                     if fate is not None:
                         fates[attempt] = fate
         if not attempts:
             return []
-        verdicts = self._site.settle(attempts, runners, fates)
+        verdicts = self._site.settle(attempts, runners, fates, shared)
         self._fence([attempt for attempt, (verdict, _) in verdicts.items() if verdict == "lost"])
         return [seen for attempt, verdict in verdicts.items() for seen in self._conclude(attempt, *verdict)]
 
@@ -409,7 +432,7 @@ class Watch:
     def _close(self, attempt: Attempt) -> None:
         """Nothing more is said of an attempt."""
         found = self._where.pop(attempt, None)
-        for known in (self._started, self._told_to_end, self._preempted, self._to_look):
+        for known in (self._started, self._told_to_end, self._preempted, self._borrowed, self._to_look):
             known.discard(attempt)
         self._said.pop(attempt, None)
         if found is not None:
@@ -417,7 +440,7 @@ class Watch:
             job.drop(element, attempt)
             if not job.open:
                 del self.jobs[job.name]
-                if self._manners.helping and job.size > 1:
+                if job.lent:
                     self.unwanted.append(Target(job.name))
 
 

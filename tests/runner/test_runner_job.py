@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 import pytest
 
 from hsm_core.runner import job as module
+from hsm_core.runner import job_news
 from hsm_core.runner.runner import read_status
 
 JOB = Path(module.__file__).with_name("start_job.py")
@@ -32,19 +33,20 @@ class Jobs:
         (sweep / "tasks").mkdir()
         self._processes: List[subprocess.Popen[bytes]] = []
 
-    def write(self, *shares: Any, slots: int = 1, **head: Any) -> None:
+    def write(self, *shares: Any, slots: int = 1, attempt: int = 1, **head: Any) -> None:
         """The job's file: shares of argvs."""
         count = 0
         wanted = []
         for share in shares:
             tasks = []
             for argv in share:
-                tasks.append({"i": count, "a": 1, "id": f"task_{count}", "argv": list(argv), "env": {}, "files": {}})
+                named = {"i": count, "a": attempt, "id": f"task_{count}"}
+                tasks.append({**named, "argv": list(argv), "env": {}, "files": {}})
                 count += 1
             wanted.append(tasks)
         init = {"sweep_id": "s1", "source": "fake:main", "slots": slots, "grace_s": 2.0, "env": {}, "setup": []}
         init.update(sweep_dir=str(self.sweep), project_dir=str(self.sweep.parent))
-        text = module.job_text({"name": "t.0", "init": init, **head}, wanted)
+        text = job_news.job_text({"name": "t.0", "init": init, **head}, wanted)
         (self.folder / "tasks.jsonl").write_bytes(text)
 
     def start(self, element: int = 0, restart: int = 0, elapsed: float = 0.0) -> subprocess.Popen[bytes]:
@@ -62,7 +64,7 @@ class Jobs:
     def news(self, **more: Any) -> List[Tuple[int, str, Any]]:
         """Index, kind and detail of what was left, in the order of its names."""
         request = {"sweep_dir": str(self.sweep), "jobs": [str(self.folder)], **more}
-        return [(index, kind, detail) for _, index, _, kind, detail in module.news(request)["news"]]
+        return [(index, kind, detail) for _, index, _, kind, detail in job_news.news(request)["news"]]
 
     def ends(self) -> Dict[int, Dict[str, Any]]:
         """Exit records, as the news has them."""
@@ -130,9 +132,9 @@ def test_news_is_taken_away_once_it_was_read(here: Jobs) -> None:
     here.write([["true"]])
     here.run()
     request = {"sweep_dir": str(here.sweep), "jobs": [str(here.folder)]}
-    read = module.news(request)["news"]
+    read = job_news.news(request)["news"]
     assert len(read) == 2
-    assert module.news({**request, "taken": [item[0] for item in read]})["news"] == []
+    assert job_news.news({**request, "taken": [item[0] for item in read]})["news"] == []
     assert here.news(look=[[0, 1, "task_0"]])[0][1] == "e", "the task's own folder still says it"
 
 
@@ -236,11 +238,43 @@ def test_a_job_that_was_started_again(here: Jobs) -> None:
 
 def test_helping(jobs: Jobs) -> None:
     """An element that is done runs tasks of others, each of which then finds its own taken."""
-    jobs.write(*[[["true"]] for _ in range(5)], help=True)
+    jobs.write(*[[["true"]] for _ in range(5)], help_s=600)
     jobs.run(2)
     assert sorted(jobs.ends()) == [0, 1, 2, 3, 4]
     jobs.run(0)
     assert "r" not in [kind for _, kind, _ in jobs.news()], "that is no news"
+
+
+@pytest.mark.parametrize(
+    ("own", "attempt", "elapsed", "why"),
+    [
+        ("true", 1, 600.0, "the job is not young any more"),
+        ("false", 1, 0.0, "whoever has seen a failure may be on a node that makes tasks fail"),
+        ("true", 2, 0.0, "what is tried again runs in a job of its own"),
+    ],
+)
+def test_not_helping(here: Jobs, own: str, attempt: int, elapsed: float, why: str) -> None:
+    """An element helps only while that does no harm."""
+    here.write([[own]], [["true"]], help_s=600, attempt=attempt)
+    if attempt > 1:
+        for index in (0, 1):
+            (here.sweep / "tasks" / f"task_{index}").mkdir()
+    here.run(0, 0, elapsed)
+    assert sorted(here.ends()) == [0], why
+
+
+def test_a_helped_task_has_not_had_a_whole_walltime(here: Jobs) -> None:
+    """A task of another element that the walltime ends did not use it up: it is not charged, as the own one is."""
+    here.write([here.listener(0)], [here.listener(1)], slots=2, help_s=600, walltime_s=100)
+    process = here.start(0, 0, 96.0)
+    here.until(lambda: here.running(0) and here.running(1))
+    process.send_signal(signal.SIGTERM)
+    process.wait(DEADLINE_S)
+    ends = here.ends()
+    assert [(ends[index]["state"], ends[index]["runner"]) for index in (0, 1)] == [
+        ("timeout", "t.0.0"),
+        ("preempted", "t.0.0"),
+    ]
 
 
 def test_time_that_does_not_suffice(here: Jobs) -> None:
@@ -309,3 +343,10 @@ def test_only_a_cancellation_is_the_end_of_what_never_started(sweep: Path, settl
     fates = {"0.1": {"state": "timeout"}, "1.1": {"state": "cancelled", "by": "somebody"}}
     answers = settle((0, 1, "a"), (1, 1, "b"), gone=["t.0.1"], fates=fates, withdraw=True)
     assert [word for word, _ in answers] == ["withdrawn", "ended"]
+
+
+def test_what_another_element_may_be_starting_is_not_lost(sweep: Path, settle: Callable[..., Any]) -> None:
+    """A claim without a status is a dead runner's only if no element is left that may have made it."""
+    (sweep / "tasks" / "a").mkdir(parents=True)
+    assert [word for word, _ in settle((0, 1, "a"), gone=["t.0.1"], shared=["a"])] == ["unknown"]
+    assert [word for word, _ in settle((0, 1, "a"), gone=["t.0.1"])] == ["lost"]

@@ -236,3 +236,71 @@ def test_a_preview_is_what_is_submitted(make_rig: Callable[..., Rig], lab: Lab, 
     ids = sorted({one.job for one in cluster.elements}, key=int)
     assert {path: text.replace("ID0", ids[0]) for path, text in shown.items()} == written
     source.close()
+
+
+@pytest.fixture
+def helped(make_rig: Callable[..., Rig], lab: Lab, cluster: FakeCluster) -> Rig:
+    """Element 0 has done its own task and runs task 1, whose own element waits in the queue."""
+    cluster.slots = 1
+    rig = make_rig()
+    rig.submit(lab.task(0, "exit", "0"), lab.task(1, "gate", "go"))
+    rig.over((0, 1))
+    rig.started(1)
+    return rig
+
+
+def test_the_element_of_a_helped_task_is_taken_out(helped: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """Nothing is left for it to do; the task runs on where it is."""
+    lab.until(lambda: (helped.look() and False) or cluster.element(1).over, "it is taken out")
+    assert cluster.element(1).word == "cancelled by us"
+    lab.put("go")
+    helped.over((1, 1))
+    assert states(helped) == ["completed", "completed"]
+    assert lab.runs() == [(0, 1), (1, 1)]
+
+
+def test_a_person_cancels_the_element_of_a_helped_task(helped: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """An element is a place in the queue: the task that another one runs is not ended with it."""
+    cluster.end(cluster.element(1), "cancelled by somebody")
+    for _ in range(15):
+        helped.look()
+    assert (1, 1) not in helped.ends
+    lab.put("go")
+    helped.over((1, 1))
+    assert states(helped) == ["completed", "completed"]
+
+
+def test_a_helped_task_is_cancelled(helped: Rig, cluster: FakeCluster) -> None:
+    """The element that runs it is asked, at once; its own has nothing to do with it."""
+    helped.source.cancel({(1, 1): helped.handles[1, 1]}, 1.0)
+    nudged = [call for call in cluster.calls if call[0] == "fake-nudge"]
+    assert nudged == [["fake-nudge", "1.0"]]
+    helped.over((1, 1))
+    assert states(helped) == ["completed", "cancelled"]
+
+
+def test_the_walltime_ends_a_helped_task(helped: Rig, cluster: FakeCluster) -> None:
+    """It had only a part of the job's time, so that it is not the task's own timeout, whatever the scheduler says."""
+    cluster.end(cluster.element(0), "timeout", 9)
+    (seen,) = helped.over((1, 1))
+    assert (seen.record or {})["state"] == "preempted"
+
+
+def test_an_element_that_was_dismissed_too_late(helped: Rig, cluster: FakeCluster) -> None:
+    """Our own order that hits what had begun a moment before is no person's cancellation."""
+    watch = helped.source._opened.watch  # type: ignore[attr-defined]
+    (job,) = watch.jobs.values()
+    job.dismissed.add(0)
+    cluster.end(cluster.element(0), "cancelled by us")
+    (seen,) = helped.over((1, 1))
+    assert (seen.record or {})["state"] == "preempted"
+
+
+def test_exactly_one_task_a_job(make_rig: Callable[..., Rig], lab: Lab, cluster: FakeCluster) -> None:
+    """With `tasks_per_job: 1` each task has a job of its own, however short it is."""
+    cluster.slots = 2
+    rig = make_rig(tasks_per_job=1)
+    rig.run(*lab.tasks(8, "exit", "0"))
+    assert states(rig) == ["completed"] * 8
+    assert all(one.process is not None and one.word == "done" for one in cluster.elements)
+    assert "fake-cancel" not in [call[0] for call in cluster.calls]

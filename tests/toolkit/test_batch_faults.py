@@ -449,7 +449,7 @@ def test_news_survives_a_scheduler_that_cannot_be_told(
     watch.unwanted.append(Target("other.0"))
     lab.until(lambda: len(lab.runs("end")) == 2, "both end")
     rig.over((0, 1), (1, 1))
-    assert watch.unwanted == [Target("other.0")], "it is told later"
+    assert Target("other.0") in watch.unwanted, "it is told later"
 
 
 def test_cancelling_while_the_scheduler_is_away(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:

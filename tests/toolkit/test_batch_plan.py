@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hsm_core.contract import SubmitRequest, TaskResources, TaskSpec
-from hsm_core.toolkit.batch_jobs import Job, fate_of
+from hsm_core.toolkit.batch_jobs import Job, Target, fate_of
 from hsm_core.toolkit.batch_plan import Live, Plan, PlannedJob, draft_jobs, find_lane
 from hsm_core.toolkit.dialect import JobSeen, JobState
 
@@ -109,6 +109,20 @@ def test_fates(row: JobSeen, requeue: bool, ours: bool, fate: Dict[str, str]) ->
     assert fate_of(row, requeue, ours) == fate
 
 
+def test_what_was_dismissed_is_not_ended_by_a_person() -> None:
+    """An element that began a task just when we took it out of the queue did nothing for which the task must pay."""
+    row = ROW._replace(state=JobState.CANCELLED, word="CANCELLED by 5", nodes="")
+    fate = fate_of(row, requeue=False, ours=False, dismissed=True)
+    assert fate == {"state": "preempted", "reason": "CANCELLED by 5"}
+    assert (fate_of(row, requeue=False, ours=True, dismissed=True) or {})["state"] == "cancelled"
+
+
+def test_a_runner_is_an_element_of_its_own_job_only() -> None:
+    """Names of other jobs, and numbers that the job does not have, are nobody here."""
+    job = _job(3)
+    assert [job.element_of(name) for name in ("t.0.2", "t.0.3", "t.1.2", "t.0.x", "")] == [2, None, None, None, None]
+
+
 def _job(size: int) -> Job:
     plan = Plan("t", "slurm:main", 0.0, (PlannedJob([[(index, 1)] for index in range(size)], size),))
     job = Job(plan, 0, expected_at=10.0)
@@ -144,5 +158,5 @@ def test_ranges_speak_for_all_their_elements() -> None:
     assert [job.rows[element].word for element in range(5)] == ["RUNNING"] + ["PENDING"] * 4
     job.take_queue([JobSeen("7", (), "t.0", JobState.CANCELLED, "CANCELLED")], complete=True, asked_at=12.0)
     assert len(job.gone) == 5
-    assert job.target([1, 2]) == ("t.0", [1, 2])
-    assert job.target(range(5)) == ("t.0", ())
+    assert job.target([1, 2]) == Target("t.0", [1, 2])
+    assert job.target(range(5)) == Target("t.0")

@@ -42,3 +42,9 @@ class TestSlurm(SourceConformance):
                 if script in Path("/proc", name, "cmdline").read_bytes().split(b"\0"):
                     os.kill(int(name), signal.SIGKILL)
         return True
+
+
+class TestSlurmOneTaskAJob(TestSlurm):
+    """The same, when no job runs more than one task."""
+
+    options: ClassVar[Mapping[str, Any]] = {"lost_grace": 3, "tasks_per_job": 1}
