@@ -8,7 +8,7 @@ comes last, so that a plugin can take its place or wrap it (`@hookimpl(wrapper=T
 
 from __future__ import annotations
 
-from typing import Iterable, Mapping, Optional
+from typing import Iterable, Mapping, Optional, Sequence, Union
 
 import pluggy
 
@@ -18,6 +18,8 @@ from .contract import (
     Handle,
     HostType,
     PollResult,
+    PushPlan,
+    PushRequest,
     Source,
     SourceSpec,
     SourceType,
@@ -150,14 +152,33 @@ def hsm_locate_project(source: Source, request: SyncRequest) -> Optional[str]:
 
 
 @hookspec
-def hsm_verify_sync(source: Source, request: SyncRequest) -> Optional[SyncReport]:
+def hsm_verify_sync(source: Source, request: SyncRequest) -> Union[SyncReport, Sequence[SyncReport], None]:
     """Compare the project at a source with the project here. Reports are merged, worst first; none is "not verified".
+
+    One report, several, or None for a source of which this plugin knows nothing.
 
     Example::
 
         @hookimpl
         def hsm_verify_sync(source, request):
             return SyncReport("git", SyncVerdict.IN_SYNC, "both at 3f9a1c2")
+
+    .. versionadded:: 1.0
+    """
+
+
+@hookspec(firstresult=True)
+def hsm_plan_push(source: Source, request: PushRequest) -> Optional[PushPlan]:
+    """Plan to bring the project to a source's host, for `hsm sync`. *firstresult*; changes nothing there.
+
+    The core shows the plan, decides by `edited` and `--force`, and calls the plan's `apply`. Example::
+
+        @hookimpl
+        def hsm_plan_push(source, request):
+            files = new_files(request.project_dir)
+            return PushPlan("/data/p", send=files, send_bytes=sizes(files), apply=lambda force, progress: upload(files))
+
+    :returns: the plan, or None when this plugin cannot push there.
 
     .. versionadded:: 1.0
     """

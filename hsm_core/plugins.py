@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass, field
 from functools import partial
 from types import ModuleType
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, Type, TypeVar, Union, cast
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, Type, TypeVar, Union
 
 import pluggy
 
@@ -23,6 +23,8 @@ from .contract import (
     Handle,
     HostType,
     PollResult,
+    PushPlan,
+    PushRequest,
     Source,
     SourceSpec,
     SourceType,
@@ -211,6 +213,11 @@ class Plugins:
         path: Optional[str] = self._manager.hook.hsm_locate_project(source=source, request=request)
         return path
 
+    def plan_push(self, source: Source, request: PushRequest) -> Optional[PushPlan]:
+        """The hook `hsm_plan_push`; None: no plugin can push there."""
+        plan: Optional[PushPlan] = self._manager.hook.hsm_plan_push(source=source, request=request)
+        return plan
+
     @property
     def observers(self) -> List[Tuple[str, Callable[..., Any]]]:
         """Implementations of `hsm_event`, with their plugins' names."""
@@ -236,13 +243,12 @@ class Plugins:
         reports: List[SyncReport] = []
         for impl in self._manager.hook.hsm_verify_sync.get_hookimpls():
             arguments = {"source": source, "request": request}
-            report: Optional[SyncReport]
             try:
-                report = cast("Optional[SyncReport]", impl.function(**{n: arguments[n] for n in impl.argnames}))
+                answer: Any = impl.function(**{n: arguments[n] for n in impl.argnames})
             except Exception as error:
-                report = SyncReport(impl.plugin_name, SyncVerdict.UNVERIFIED, f"could not verify: {_one_line(error)}")
-            if report is not None:
-                reports.append(report)
+                answer = SyncReport(impl.plugin_name, SyncVerdict.UNVERIFIED, f"could not verify: {_one_line(error)}")
+            if answer is not None:
+                reports += [answer] if isinstance(answer, SyncReport) else list(answer)
         worst_first = list(SyncVerdict)
         return sorted(reports, key=lambda report: worst_first.index(report.verdict))
 

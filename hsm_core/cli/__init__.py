@@ -24,6 +24,7 @@ _COMMANDS = {
     "explain": ("explain:explain", "Tell the evidence behind a task's state."),
     "export": ("export:export", "Write parameters, metrics and times of all tasks as a table."),
     "test": ("diagnose:test", "Try a source, step by step, up to one short task."),
+    "sync": ("sync:sync", "Bring the project to a source's machine, or what has changed of it."),
     "plugins": ("plugins_list:plugins", "List installed sources and strategies."),
     "completion": ("completion:completion", "Print the script that completes hsm's commands in your shell."),
 }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, NoReturn, Optional
+from typing import Any, Dict, Optional
 
 import click
 
-from ..errors import ExitCode, NoSourceError
+from ..errors import ExitCode
 from .config_init import init
 
 __all__ = ["config"]
@@ -30,21 +30,35 @@ config.add_command(init)
     help="The sweep file to check; by default the project's own.",
 )
 @click.option("--check-sync", is_flag=True, help="Also check that remote copies of the project are the same.")
+@click.option(
+    "--sources", metavar="LIST", help="With --check-sync: at these sources; by default all that are configured."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def validate(sweep_file: Optional[Path], check_sync: bool, as_json: bool) -> None:
+def validate(sweep_file: Optional[Path], check_sync: bool, sources: Optional[str], as_json: bool) -> None:
     """Check the configuration and the sweep file, and list all mistakes."""
     from .config_validate import examine
 
     report = examine(Path.cwd(), sweep_file)
+    checks = []
+    if check_sync and not report.problems:
+        from .check_sync import check_sources
+
+        checks = check_sources(sources)
     if as_json:
-        click.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
+        found = report.as_json()
+        if check_sync:
+            found["sync"] = [check.as_json() for check in checks]
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         for line in report.lines():
             click.echo(line)
+        for check in checks:
+            for line in check.lines():
+                click.echo(line)
     if report.problems:
         raise SystemExit(ExitCode.USAGE)
-    if check_sync:
-        _refuse_sync_check()
+    if not all(check.is_good for check in checks):
+        raise SystemExit(ExitCode.TASKS_FAILED)
 
 
 @config.command()
@@ -107,15 +121,6 @@ def schema() -> None:
     from ..config import SCHEMA
 
     click.echo(json.dumps(SCHEMA, indent=2))
-
-
-def _refuse_sync_check() -> NoReturn:
-    from ..plugins import load
-
-    verifiers = load().verifiers
-    if not verifiers:
-        raise NoSourceError("no installed plugin can check whether projects are in sync", "pip install hsm-sync")
-    raise NoSourceError(f"checking sync by {', '.join(verifiers)} needs a remote source, and none is configured")
 
 
 def _entry_json(entry: Any) -> Dict[str, Any]:

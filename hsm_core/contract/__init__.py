@@ -29,7 +29,7 @@ from .source import (
     TaskAnswer,
 )
 from .strategy import Assignment, SourceView, Strategy, StrategyType
-from .sync import SyncReport, SyncRequest, SyncVerdict
+from .sync import PushPlan, PushRequest, SyncReport, SyncRequest, SyncVerdict
 from .task import FINAL_STATES, Attempt, ExitRecord, TaskResources, TaskSpec, TaskState
 
 API_VERSION = (1, 0)
@@ -57,6 +57,8 @@ __all__ = [
     "ObservationKind",
     "PollResult",
     "Previewing",
+    "PushPlan",
+    "PushRequest",
     "SkipStage",
     "Source",
     "SourceContext",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Optional, Tuple
+from typing import Callable, Optional, Tuple
 
 from .source import SourceSpec
 
-__all__ = ["SyncReport", "SyncRequest", "SyncVerdict"]
+__all__ = ["PushPlan", "PushRequest", "SyncReport", "SyncRequest", "SyncVerdict"]
 
 
 class SyncVerdict(str, enum.Enum):
@@ -27,11 +27,13 @@ class SyncRequest:
     :param project_dir: the project's folder on this machine, absolute.
     :param spec: the source as it was asked for, with its options (`project`, `host` …); None: nobody said.
     :param remote_project_dir: what `hsm_locate_project` answered, for who compares.
+    :param sweep_id: the sweep whose tasks are to run there; empty where it is for none.
     """
 
     project_dir: str
     spec: Optional[SourceSpec] = None
     remote_project_dir: Optional[str] = None
+    sweep_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,3 +52,51 @@ class SyncReport:
     missing: Tuple[str, ...] = ()
     modified: Tuple[str, ...] = ()
     extra: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PushRequest:
+    """Which project to push, and where.
+
+    :param project_dir: the project's folder on this machine, absolute.
+    :param spec: the source as it was asked for.
+    :param unfinished: sweeps of this project that are not over: what they run must stay as it is.
+    """
+
+    project_dir: str
+    spec: SourceSpec
+    unfinished: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PushPlan:
+    """What pushing a project would do; nothing is done before `apply`.
+
+    :param place: the folder on the source's host that will have it.
+    :param send: files that will be sent; those whose content is there already are not among them.
+    :param send_bytes: how many bytes they have.
+    :param reuse: how many files are made from what is there already.
+    :param remove: files there that are gone here, and were pushed from here.
+    :param edited: files there that somebody changed since they were pushed; `apply` needs `force` then, and keeps them.
+    :param refusal: why it cannot be done, not even by force; empty when it can.
+    :param remedy: what to do about the refusal.
+    :param notes: lines that a person should know.
+    :param apply: `(force, progress) -> lines`: do it, telling `progress` the bytes sent so far; says what came of it.
+        Raises OSError or an HsmError; the copy there is then as it was, unless the message says otherwise.
+    """
+
+    place: str
+    send: Tuple[str, ...]
+    send_bytes: int
+    apply: Callable[[bool, Callable[[int], None]], Tuple[str, ...]]
+    reuse: int = 0
+    remove: Tuple[str, ...] = ()
+    edited: Tuple[str, ...] = ()
+    refusal: str = ""
+    remedy: str = ""
+    notes: Tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the copy there is already the project here."""
+        return not (self.send or self.reuse or self.remove or self.edited)

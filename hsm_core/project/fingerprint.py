@@ -13,12 +13,15 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from .. import __version__
 
-__all__ = ["fingerprint", "git_state"]
+__all__ = ["GIT_STATUS", "fingerprint", "git_state", "parse_status"]
 
 MAX_DIFF_BYTES = 1_000_000
 MAX_UNTRACKED = 100
 _MAX_STATUS_BYTES = 1_000_000
 _TIMEOUT_S = 3.0
+
+GIT_STATUS = ("status", "--porcelain=v2", "--branch", "-z")
+"""What to ask git for `parse_status`."""
 
 
 def fingerprint(
@@ -53,12 +56,25 @@ def git_state(
     `commit` and `branch` (None where there is none), `dirty` (tracked files differ from the commit), `untracked` (the
     first hundred), `diff` (against the commit, up to `max_diff_bytes` of it) and `diff_truncated`.
     """
-    status = _git(folder, ["status", "--porcelain=v2", "--branch", "-z"], _MAX_STATUS_BYTES, timeout_s)
+    status = _git(folder, GIT_STATUS, _MAX_STATUS_BYTES, timeout_s)
     if status is None:
         return None
+    state = parse_status(status)
+    if state["dirty"] and state["commit"]:
+        diff = _git(
+            folder, ["diff", "HEAD", "--no-color", "--no-ext-diff", "--no-textconv"], max_diff_bytes + 1, timeout_s
+        )
+        if diff is not None:
+            state["diff"] = _text(diff[:max_diff_bytes])
+            state["diff_truncated"] = len(diff) > max_diff_bytes
+    return state
+
+
+def parse_status(output: bytes) -> Dict[str, Any]:
+    """`commit`, `branch`, `dirty` and `untracked` from what git printed for `GIT_STATUS`, here or elsewhere."""
     state: Dict[str, Any] = {"commit": None, "branch": None, "dirty": False, "untracked": []}
     untracked: List[str] = []
-    for record in _text(status).split("\0"):
+    for record in _text(output).split("\0"):
         kind, _, rest = record.partition(" ")
         if record.startswith("# branch.oid ") and not record.endswith("(initial)"):
             state["commit"] = record.rpartition(" ")[2]
@@ -69,13 +85,6 @@ def git_state(
         elif kind in ("1", "2", "u"):
             state["dirty"] = True
     state["untracked"] = untracked[:MAX_UNTRACKED]
-    if state["dirty"] and state["commit"]:
-        diff = _git(
-            folder, ["diff", "HEAD", "--no-color", "--no-ext-diff", "--no-textconv"], max_diff_bytes + 1, timeout_s
-        )
-        if diff is not None:
-            state["diff"] = _text(diff[:max_diff_bytes])
-            state["diff_truncated"] = len(diff) > max_diff_bytes
     return state
 
 

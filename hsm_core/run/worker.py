@@ -37,7 +37,19 @@ from .checks import checked, checked_handles, checked_news, checked_result
 from .inbox import Inbox
 from .tasks import TaskMaker
 
-__all__ = ["Answered", "Collected", "Failed", "Found", "HealthSeen", "Message", "Opened", "Polled", "Said", "Worker"]
+__all__ = [
+    "Answered",
+    "Collected",
+    "Failed",
+    "Found",
+    "HealthSeen",
+    "Message",
+    "Opened",
+    "Polled",
+    "Said",
+    "Worker",
+    "worded",
+]
 
 
 class Opened(NamedTuple):
@@ -108,6 +120,7 @@ class Failed(NamedTuple):
 
 Message = Union[Opened, Answered, Found, Polled, Collected, HealthSeen, Said, Failed]
 
+_REFUSED = {SyncVerdict.DIFFERS: "differs", SyncVerdict.UNVERIFIED: "could not be verified"}
 _OVER = frozenset({ObservationKind.ENDED, ObservationKind.LOST, ObservationKind.WITHDRAWN, ObservationKind.REFUSED})
 _log = Log("worker")
 _MAX_PAUSE_S = 30.0
@@ -115,6 +128,13 @@ _MAX_PAUSE_S = 30.0
 _SHORTEST_PORTION_S = 0.1
 _POLL = object()
 _STOP = object()
+
+
+def worded(error: BaseException) -> str:
+    """What came out of a source, for a person."""
+    # What we raise ourselves is a sentence; of anything else its kind is half of the message.
+    kind = "" if isinstance(error, HsmError) else f"{type(error).__name__}: "
+    return f"{kind}{str(error) or 'no message'}"
 
 
 class Worker:
@@ -228,7 +248,7 @@ class Worker:
 
     def _open(self) -> bool:
         def open_source() -> None:
-            request = SyncRequest(self._context.project_dir, self._context.spec)
+            request = SyncRequest(self._context.project_dir, self._context.spec, sweep_id=self._context.sweep_id)
             there = self._plugins.locate_project(self._source, request)
             self._source.open(dataclasses.replace(self._context, remote_project_dir=there))
             if self._verify:
@@ -244,13 +264,13 @@ class Worker:
         self._post(HealthSeen(self.id, checked(self._source.health(), HealthReport, "health")))
 
     def _verify_sync(self, request: SyncRequest) -> None:
-        """Hold the source's copy of the project against ours. :raises NoSourceError: they differ."""
+        """Hold the source's copy of the project against ours. :raises NoSourceError: they differ, or may."""
         for report in self._plugins.verify_sync(self._source, request):
-            if report.verdict is SyncVerdict.DIFFERS:
+            if report.verdict in _REFUSED:
                 remedy = f" ({report.remedy})" if report.remedy else ""
-                raise NoSourceError(f"its copy of the project differs: {report.verifier}: {report.detail}{remedy}")
-            if report.verdict is not SyncVerdict.IN_SYNC:
-                self._context.say(f"{report.verifier}: {report.detail}")
+                what = _REFUSED[report.verdict]
+                raise NoSourceError(f"its copy of the project {what}: {report.verifier}: {report.detail}{remedy}")
+            self._context.say(f"{report.verifier}: {report.detail}")
 
     def _guarded(
         self,
@@ -268,10 +288,7 @@ class Worker:
             return True
         except Exception as error:
             # A source is somebody else's code: anything may come out of it, and none of it may stop the sweep.
-            words = str(error) or "no message"
-            # What we raise ourselves is a sentence; of anything else its kind is half of the message.
-            kind = "" if isinstance(error, HsmError) else f"{type(error).__name__}: "
-            self._post(Failed(self.id, call, f"{call}: {kind}{words}", token, attempts))
+            self._post(Failed(self.id, call, f"{call}: {worded(error)}", token, attempts))
             return False
         finally:
             self._call = None

@@ -321,10 +321,7 @@ def job(arguments: "List[str]") -> int:
 
     :param arguments: the job's file, the number of the element, of the restart, and the seconds since the job's start.
     """
-    try:
-        os.setsid()
-    except OSError:
-        pass  # leader already
+    # The session stays as it is: PBS knows the processes of a job by it, and would never end those of another.
     wake = base.catch_signals(signal.SIGUSR2)
     path, number = base.raw(arguments[0]), int(arguments[1])
     try:

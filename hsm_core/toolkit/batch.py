@@ -105,7 +105,6 @@ class BatchSource:
             budget_dir(self._dialect.name, os.environ), int(options.get("calls_per_minute", _CALLS_PER_MINUTE))
         )
         scheduler = Scheduler(self._host, self._dialect, budget, float(options.get("poll", 5.0)), self._clock)
-        scheduler.check_commands()
         self._dialect = scheduler.meet()
         site = Site(self._host, context, self._python)
         manners = Manners(float(options.get("lost_grace", 30.0)), bool(options.get("requeue", False)), self._helps)
@@ -148,7 +147,7 @@ class BatchSource:
             return SubmitResult([TaskAnswer(one, Acceptance.RETRY, reason=problem) for one in every])
         limits = self._limits
         drafts, answers = self._within_room(
-            draft_jobs(request, self._defaults, limits.array_size, self._tasks_per_job), limits.queued
+            draft_jobs(request, self._defaults, self._array_size, self._tasks_per_job), limits.queued
         )
         if drafts:
             planned = [
@@ -292,6 +291,11 @@ class BatchSource:
     def _elements_at_once(self) -> int:
         return max(1, self._slots // tasks_at_once(self._spec.options))
 
+    @property
+    def _array_size(self) -> int:
+        size = self._limits.array_size
+        return size if self._limits.throttles else min(size, self._elements_at_once)
+
     def _look_around(self, token: str) -> str:
         """Before the first submission: what the user may have, and has. Why that cannot be said, if it cannot."""
         if self._knows_cluster:
@@ -352,7 +356,7 @@ class BatchSource:
         """Write a job's files and submit it."""
         here = self._now_open
         planned = plan.jobs[number]
-        lane = find_lane(here.watch.live(), self._elements_at_once, len(planned.shares))
+        lane = find_lane(here.watch.live(), self._elements_at_once, len(planned.shares), self._limits.throttles)
         if lane is None:
             return Submission(Acceptance.LIMIT, reason="too many jobs of this sweep wait for a slot")
         head = self._head(job_name(plan.token, number), draft.resources)

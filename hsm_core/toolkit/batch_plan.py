@@ -134,7 +134,9 @@ class Live(NamedTuple):
     width: int
 
 
-def find_lane(live: Sequence[Live], slots: int, wanted: int) -> Optional[Tuple[int, Tuple[str, ...]]]:
+def find_lane(
+    live: Sequence[Live], slots: int, wanted: int, throttles: bool = True
+) -> Optional[Tuple[int, Tuple[str, ...]]]:
     """How many elements of a new job may run at once, and which jobs must be over before it starts.
 
     All jobs that can run beside each other have together at most `slots` elements running. None: too many jobs
@@ -142,11 +144,12 @@ def find_lane(live: Sequence[Live], slots: int, wanted: int) -> Optional[Tuple[i
 
     :param live: oldest first.
     :param wanted: elements of the new job.
+    :param throttles: it can be told to run fewer of them at once.
     """
     wanted = min(wanted, slots)
     free = slots - sum(job.width for job in live)
     # A job keeps its width to its end: a narrow one now would waste more than it gains.
-    if free >= wanted or free >= max(1, slots // 2):
+    if free >= wanted or (throttles and free >= max(1, slots // 2)):
         return min(wanted, free), ()
     after: List[str] = []
     for job in live:

@@ -126,11 +126,21 @@ class Scheduler:
         return self._dialect.read_limits(outputs, self.user, options)
 
     def meet(self) -> Dialect:
-        """Find out which flavour of the scheduler this is; its dialect, which is spoken from now on."""
+        """Find out which flavour of the scheduler this is; its dialect, which is spoken from now on.
+
+        :raises NoSourceError: the commands are not there, or belong to another.
+        """
+        self.check_commands()
         command = self._dialect.version()
         if command:
             self._budget.take(urgent=True)
-            self._dialect = self._dialect.for_version(self._output(command))
+            met = self._dialect.for_version(self._output(command))
+            if met is None:
+                raise NoSourceError(
+                    f"{command[0]} on {self._host.name} is not that of {self._dialect.name}",
+                    f"run hsm where the commands of {self._dialect.name} are",
+                )
+            self._dialect = met
         return self._dialect
 
     def ask(self, command: Sequence[str], input: bytes = b"") -> Output:
@@ -183,7 +193,12 @@ class Scheduler:
         return found
 
     def _list(self, command: Sequence[str], read: Callable[[Output], Listing]) -> Listing:
-        return read(self._output(command))
+        listing = read(self._output(command))
+        plainer = self._dialect.plainer(command) if listing.garbage and not listing.complete else None
+        if plainer is None:
+            return listing
+        self._budget.take(urgent=True)
+        return read(self._output(plainer))
 
     def _tell(self, commands: Sequence[Sequence[str]]) -> None:
         for command in commands:

@@ -156,11 +156,13 @@ class Limits:
     :param queued: jobs, array elements counted singly, that this user may have in the queue; None: as many as wanted.
     :param problem: one line for a person, when they could not be found out: nothing is submitted then, and they are
         asked for again.
+    :param throttles: an array can be told how many of its elements run at once. If not, arrays are no larger than that.
     """
 
     array_size: int = 1
     queued: Optional[int] = None
     problem: str = ""
+    throttles: bool = True
 
 
 @dataclass(frozen=True)
@@ -223,8 +225,8 @@ class Dialect(Protocol):
         """The command that tells which flavour and release this is; empty where that makes no difference."""
         return ()
 
-    def for_version(self, output: Output) -> Dialect:
-        """The dialect of the flavour that printed this; the same where it says nothing."""
+    def for_version(self, output: Output) -> Optional[Dialect]:
+        """The dialect of the flavour that printed this; None: it is no such scheduler, only a command of that name."""
         return self
 
     def leaks(self, variable: str) -> bool:
@@ -279,6 +281,10 @@ class Dialect(Protocol):
 
         :param user: other people's jobs are left out. Ids are given again when a scheduler has lost its memory.
         """
+
+    def plainer(self, command: Sequence[str]) -> Optional[Sequence[str]]:
+        """The same question in a form that is easier to read, asked when an answer was not; None if there is none."""
+        return None
 
     def cancel(self, targets: Sequence[Elements]) -> Sequence[Sequence[str]]:
         """The commands that end these now, or take them from the queue; none for no targets."""

@@ -118,8 +118,9 @@ def test_one_sweep_file(project: Path, tmp_path: Path, monkeypatch: pytest.Monke
         _hsm("validate")
 
 
-def test_check_sync(project: Path) -> None:
+def test_check_sync(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a plugin that can check it, being in sync is never claimed."""
+    monkeypatch.setenv("HSM_BLOCK_PLUGINS", "sync")
     with pytest.raises(NoSourceError, match="no installed plugin") as caught:
         _hsm("validate", "--check-sync")
     assert caught.value.exit_code == 4

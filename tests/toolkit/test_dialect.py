@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Sequence
+from typing import Optional, Sequence
 
-from hsm_core.contract import SourceContext, SourceSpec
+import pytest
+
+from hsm_core.contract import Completed, SourceContext, SourceSpec
+from hsm_core.errors import NoSourceError
 from hsm_core.testing.fake_cluster import FakeCluster, FakeDialect, FakeHost
 from hsm_core.toolkit import BatchSource
+from hsm_core.toolkit.batch_scheduler import Scheduler
+from hsm_core.toolkit.budget import CallBudget
 from hsm_core.toolkit.dialect import Dialect, JobRequest, Output, script_text
 
 
@@ -18,9 +23,9 @@ class Flavoured(FakeDialect):
         """`fake-ping` will do."""
         return ["fake-ping"]
 
-    def for_version(self, output: Output) -> Dialect:
+    def for_version(self, output: Output) -> Optional[Dialect]:
         """There is but one, and it answers."""
-        return Sweet() if output.returncode == 0 else self
+        return Sweet() if output.returncode == 0 else None
 
 
 class Sweet(FakeDialect):
@@ -41,6 +46,34 @@ def test_the_flavour_is_asked_for_and_spoken(cluster: FakeCluster, tmp_path: Pat
     source.open(SourceContext("s", str(tmp_path), str(tmp_path), spec))
     assert source.capabilities().about == "Sweet 1.0"
     source.close()
+
+
+def test_a_command_of_another_scheduler_is_told_at_once(cluster: FakeCluster, tmp_path: Path) -> None:
+    """A command that only has the name is no scheduler, and a source is not opened on it."""
+    cluster.spoil["ping"] = lambda done: Completed(2, b"", b"usage: ping HOST")
+    spec = SourceSpec("fake", "main")
+    with pytest.raises(NoSourceError, match="is not that of Fake"):
+        BatchSource(FakeHost(cluster), Flavoured(), spec).open(SourceContext("s", str(tmp_path), str(tmp_path), spec))
+
+
+class Wordy(FakeDialect):
+    """A scheduler whose listings can be had in two forms."""
+
+    def queue(self, user: str, names: Sequence[str]) -> Sequence[str]:
+        """The rich form, which is broken here: there is no such command."""
+        return ["echo", "rich", "{"]
+
+    def plainer(self, command: Sequence[str]) -> Optional[Sequence[str]]:
+        """The plain form."""
+        return ["fake-queue"] if "rich" in command else None
+
+
+def test_an_answer_that_cannot_be_read_is_asked_for_in_plain_words(cluster: FakeCluster, tmp_path: Path) -> None:
+    """Once, and only where there is a plainer form."""
+    budget = CallBudget(tmp_path / "budget", 1_000_000)
+    listing = Scheduler(FakeHost(cluster), Wordy(), budget).queue([])
+    assert listing.complete
+    assert cluster.count("fake-queue") == 1
 
 
 def test_a_prologue_comes_before_what_a_person_wrote() -> None:

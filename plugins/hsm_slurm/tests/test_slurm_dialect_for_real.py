@@ -11,9 +11,9 @@ import time
 
 import pytest
 from hsm_slurm.dialect import SlurmDialect
-from hsm_slurm.discover import discover
+from hsm_slurm.plugin import hsm_discover_sources
 
-from hsm_core.contract import Acceptance, SourceSpec
+from hsm_core.contract import Acceptance, DiscoverRequest, SourceSpec
 from hsm_core.errors import NoSourceError
 from hsm_core.toolkit.dialect import ENDED_STATES, Elements, JobRequest, JobState, Output, script_text
 
@@ -26,6 +26,11 @@ def run(argv):
     """A command, as the batch source runs it."""
     done = subprocess.run(list(argv), capture_output=True, text=True, check=False)
     return Output(done.returncode, done.stdout, done.stderr)
+
+
+def discover():
+    """What the package finds on this machine."""
+    return hsm_discover_sources(DiscoverRequest("/"))
 
 
 def until(condition):

@@ -57,6 +57,8 @@ def hsm_source_types() -> List[SourceType]:
 @hookimpl
 def hsm_discover_sources(request: DiscoverRequest) -> List[SourceSpec]:
     """The cluster of this machine, if its controller answers."""
-    from .discover import discover
+    from hsm_core.toolkit.batch_discovery import discover_cluster
 
-    return discover()
+    from .dialect import SlurmDialect
+
+    return discover_cluster("slurm", SlurmDialect(), ("sbatch", "squeue", "scancel", "scontrol"))
