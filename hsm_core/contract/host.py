@@ -55,7 +55,11 @@ class Host(Protocol):
     def run(
         self, argv: Sequence[str], *, input: bytes = b"", cwd: Optional[str] = None, timeout_s: float = 60.0
     ) -> Completed:
-        """Run a command to its end. :raises TimeoutError: after `timeout_s`, the command having been killed."""
+        """Run a command to its end.
+
+        :raises TimeoutError: after `timeout_s`, the command having been killed.
+        :raises FileNotFoundError: there is no such program.
+        """
 
     def start(self, argv: Sequence[str], *, cwd: Optional[str] = None, stderr: Optional[str] = None) -> Channel:
         """Start a program that lives on when the channel, or this process, is gone.

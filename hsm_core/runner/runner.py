@@ -57,6 +57,7 @@ COALESCE_S = 0.008  # events are gathered this long while more tasks wait anyway
 LINGER_S = 0.05  # between two looks at what is left of a group that was told to end
 KILL_DEADLINE_S = 5.0  # a process that outlives SIGKILL so long hangs in the kernel
 SETUP_LIMIT_S = 600.0
+LAST_WORDS = 4096
 
 # Errors that say something about the disk or the machine now, and nothing about the task.
 PASSING = frozenset(
@@ -477,6 +478,18 @@ def record_of(status: "Mapping[str, Any]") -> "Status":
     return {key: status[key] for key in RECORD_KEYS if key in status}
 
 
+def with_last_words(record: "Status", folder: bytes) -> "Status":
+    """The record of a program that failed with the end of its standard error, for who cannot see the file."""
+    if record.get("state") == "completed":
+        return record
+    try:
+        with open(os.path.join(folder, b"stderr.log"), "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - LAST_WORDS))
+            return dict(record, last_words=file.read(LAST_WORDS).decode("utf-8", "replace"))
+    except OSError:
+        return dict(record, last_words="")
+
+
 # ---- starting a program ------------------------------------------------------------------------------------
 
 DEFAULT_SIGNALS = [
@@ -832,6 +845,9 @@ class Runner:
         self.file = os.path.join(runners, raw(self.id) + b".json")
         self.requests = os.path.join(runners, raw(self.id) + b".requests")
         self.grace = float(init.get("grace_s", GRACE_S))
+        self.patience = float(init.get("patience_s") or 0.0)  # with a controller that says nothing; 0: without end
+        self.heard_at = time.monotonic()
+        self.tells = bool(init.get("last_words"))
         self.places = Places(
             int(init.get("slots") or 1), [str(g) for g in init.get("gpus") or ()], bool(init.get("pin_cores"))
         )
@@ -1268,7 +1284,7 @@ class Runner:
                 raise
             os.makedirs(task.folder, exist_ok=True)  # somebody removed the task's folder alone
             replace_status(path, text)
-        self.output.event("ended", task.key, record)
+        self.output.event("ended", task.key, with_last_words(record, task.folder) if self.tells else record)
 
     def retry_writing(self) -> None:
         """The second is over: try what could not be written, records before new starts."""
@@ -1296,6 +1312,8 @@ class Runner:
             times.append(self.retry_at)
         if self.output.events:
             times.append(self.flushed_at + COALESCE_S)
+        if self.patience and self.controlled:
+            times.append(self.heard_at + self.patience)
         if not self.controlled:
             times.append(self.requests_at + self.look_s)
         return max(0.0, min(times) - now) if times else None
@@ -1306,6 +1324,8 @@ class Runner:
         self.reap()
         if self.deadlines:
             self.check_deadlines()
+        if self.patience and self.controlled and now >= self.heard_at + self.patience:
+            self.lose_controller()  # the link is dead, and nobody has told us
         if not self.controlled and now >= self.requests_at + self.look_s:
             self.requests_at = now
             self.read_requests()
@@ -1415,6 +1435,7 @@ def serve() -> int:
                     try:
                         operation = parse(line)
                         if runner:
+                            runner.heard_at = time.monotonic()
                             if not source.ended or operation.get("op") != "run":
                                 runner.operate(operation)
                         elif operation.get("op") == "init":
@@ -1698,6 +1719,10 @@ def settle(request: "Mapping[str, Any]") -> "Any":
             fate = fates.get("%d.%d" % (index, attempt))
             if fate and overrules(fate, verdict, detail):
                 verdict, detail = "ended", affairs.conclude(attempt, name, fate)
+            if verdict == "ended" and request.get("last_words"):
+                folder = os.path.join(affairs.tasks_dir, raw(name))
+                archived = os.path.join(folder, b"attempts", b"%d" % attempt)
+                detail = with_last_words(detail, archived if os.path.isdir(archived) else folder)
         except OSError as error:
             verdict, detail = "unknown", say_error(error)
         answers.append([index, attempt, verdict, detail])

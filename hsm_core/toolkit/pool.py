@@ -1,22 +1,24 @@
 """A pool of slots on a host: starts the runner there and feeds it tasks. All of `local`, and of `ssh`, is this.
 
+Where the host is another machine, the sweep has a folder of its own there, and files are brought home from it
+(`Scratch`, `Collector`); a link that says nothing for long is let go, whereupon its tasks are adopted like others.
+
 Tasks that an earlier runner started are *adopted*: nobody can listen to that runner any more, so their folders are
 looked at now and then (`runner.py settle`), and the slots and GPUs which they still use are kept free here.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 import time
-from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Collection, Dict, List, Mapping, Optional, Sequence, Set
 
+from ..config.units import parse_memory
 from ..contract import (
     Acceptance,
     Attempt,
     Capabilities,
+    Glimpse,
     Handle,
     Health,
     HealthReport,
@@ -30,13 +32,24 @@ from ..contract import (
     SubmitResult,
     TaskAnswer,
 )
+from .collector import Collector
 from .payload import payload
+from .records import sound_record
 from .runner_link import RunnerLink
+from .scratch import Scratch
 
 __all__ = ["PoolSource"]
 
 _SETTLE_INTERVAL_S = 1.0
-"""How often adopted tasks are looked at."""
+_FAR_SETTLE_INTERVAL_S = 3.0
+"""How often adopted tasks are looked at, here and on another machine."""
+_PING_S = 10.0
+_SILENCE_S = 30.0
+"""A runner on another machine that does not answer for so long is behind a link that is dead."""
+_RUNNER_PATIENCE_S = 300.0
+"""A runner that has heard nothing for so long takes its controller for gone."""
+_GREETING_S = 30.0
+_MAX_TASK_SIZE = "50G"
 _SETTLE_TIMEOUT_S = 60.0
 _FAREWELL_S = 2.0
 """How long an idle runner may take to go."""
@@ -56,18 +69,13 @@ _EVENTS = {
 }
 
 
-def runner_source() -> bytes:
-    """The runner's text, as it is copied to hosts."""
-    return (Path(__file__).parent.parent / "runner" / "runner.py").read_bytes()
-
-
 class PoolSource:
     """Slots on a host, fed through one runner.
 
     :param host: where the tasks run.
-    :param spec: options understood: `gpus` (`auto`, a number, or a list of ids), `pin_cores`, `grace` (seconds).
+    :param spec: options understood: `gpus` (`auto`, a number, or a list of ids), `pin_cores`, `grace` (seconds); on
+        another machine also `python`, `scratch`, `keep_remote`, `max_task_size`.
     :param default_slots: when neither the command line nor the configuration gives a number.
-    :param python: the interpreter, on the host, that runs the runner.
     """
 
     def __init__(
@@ -75,28 +83,31 @@ class PoolSource:
         host: Host,
         spec: SourceSpec,
         default_slots: int = 4,
-        python: str = sys.executable,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._host = host
         self._spec = spec
         self._slots = default_slots if spec.slots is None else spec.slots
-        self._python = python
         self._clock = clock
-        self._context: Optional[SourceContext] = None
+        self._scratch = Scratch(host, spec)
+        most = parse_memory(str(spec.options.get("max_task_size", _MAX_TASK_SIZE))) << 20
+        self._collector = Collector(self._scratch, most, clock)
         self._runner: Optional[RunnerLink] = None
         self._gpus: Optional[List[str]] = None
         self._adopted: Dict[Attempt, Dict[str, Any]] = {}
         self._settled_at = float("-inf")
         self._strays: Set[Attempt] = set()
+        self._settle_interval_s = _SETTLE_INTERVAL_S if host.is_here else _FAR_SETTLE_INTERVAL_S
+        self._worked = False
         self._blocked = ""
         self._silent = ""
+        self._pinged_at = self._heard_at = float("-inf")
 
     # --- the contract
 
     def open(self, context: SourceContext) -> None:
-        """Remember what is needed; the runner starts with the first submission."""
-        self._context = context
+        """Find out where everything is; the runner starts with the first submission."""
+        self._scratch.open(context)
 
     def capabilities(self) -> Capabilities:
         """Slots as asked for; looks ahead, pushes news, ends with an interrupted sweep."""
@@ -105,9 +116,10 @@ class PoolSource:
             lookahead=None,
             push=True,
             poll_interval_s=_SETTLE_INTERVAL_S,
-            outlives_host=False,
+            outlives_host=not self._host.is_here,
             interrupts=True,
-            shares_files=True,
+            shares_files=self._host.is_here,
+            sweep_dir=None if self._host.is_here else self._scratch.sweep_dir,
         )
 
     def health(self) -> HealthReport:
@@ -148,7 +160,10 @@ class PoolSource:
         runner = self._runner
         if runner is not None:
             for message in runner.take():
+                self._heard_at = self._clock()
                 self._translate(message, observations, garbage)
+            if not self._host.is_here:
+                self._tend_link(runner)
             if runner.gone:
                 self._dismiss(0.0)
                 self._blocked = self._silent = ""
@@ -160,7 +175,7 @@ class PoolSource:
         ]
         now = self._clock()
         fresh = any(attempt not in self._adopted for attempt in adopted)
-        if adopted and (fresh or now - self._settled_at >= _SETTLE_INTERVAL_S):
+        if adopted and (fresh or now - self._settled_at >= self._settle_interval_s):
             self._settled_at = now
             observations += self._settle(adopted)
         elif not adopted and self._adopted:
@@ -184,53 +199,57 @@ class PoolSource:
         if ours and self._runner is not None:
             self._runner.send({"op": "cancel", "tasks": ours, "grace_s": grace_s})
         if others:
-            question = {"sweep_dir": self._sweep_dir, "tasks": self._names(others), "grace_s": grace_s}
-            self._ask("end", question, grace_s + _SETTLE_TIMEOUT_S)
+            scratch = self._scratch
+            question = {"sweep_dir": scratch.sweep_dir, "tasks": scratch.names(others), "grace_s": grace_s}
+            scratch.ask("runner.py", "end", question, grace_s + _SETTLE_TIMEOUT_S)
             self._settled_at = float("-inf")
 
-    def collect(self, attempts: Mapping[Attempt, Handle], into: str) -> None:
-        """Nothing to do: the folders are here."""
+    def collect(self, attempts: Mapping[Attempt, Handle], into: str) -> Optional[Collection[Attempt]]:
+        """Bring files home; where the folders are here there is nothing to do."""
+        return None if self._host.is_here else self._collector.collect(attempts, into)
+
+    def glimpse(self, attempt: Attempt, offsets: Mapping[str, int], limit: int) -> Glimpse:
+        """Read on in files of a task that may still run."""
+        return self._scratch.glimpse(attempt, offsets, limit)
 
     def host(self) -> Host:
         """The machine whose slots these are."""
         return self._host
 
     def close(self) -> None:
-        """Let the runner go: it finishes what runs, and starts nothing more."""
+        """Let the runner go: it finishes what runs, and starts nothing more. What is all home leaves the host."""
+        self._collector.close()
         self._dismiss(_FAREWELL_S)
-        self._context = None
-        self._host.close()
+        try:
+            if self._worked and not self._host.is_here:
+                self._tidy()
+        finally:
+            self._worked = False
+            self._scratch.close()
+            self._host.close()
+
+    def _tidy(self) -> None:
+        try:
+            kept = self._scratch.tidy()
+        except OSError as error:
+            kept = str(error)
+        if kept:
+            self._scratch.opened.say(f"{self._scratch.sweep_dir} stays on {self._host.name}: {kept}")
 
     # --- the runner
-
-    @property
-    def _opened(self) -> SourceContext:
-        if self._context is None:
-            raise RuntimeError(f"{self._spec.id} is not open")
-        return self._context
-
-    @property
-    def _sweep_dir(self) -> str:
-        return self._opened.sweep_dir
 
     def _is_ours(self, handle: Handle) -> bool:
         """Whether the runner that we can talk to has the attempt; what `find` found has no runner that is known."""
         return self._runner is not None and handle.get("runner") == self._runner.id
 
-    @property
-    def _script(self) -> str:
-        return f"{self._sweep_dir}/.hsm/runner.py"
-
     def _running(self) -> RunnerLink:
-        """The runner, started if there is none."""
+        """The runner, started if there is none. :raises OSError: it cannot be."""
         if self._runner is None or self._runner.gone:
-            context = self._opened
+            scratch, context = self._scratch, self._scratch.opened
             self._dismiss(0.0)
-            self._put_script()
             self._gpus = self._find_gpus()
-            channel = self._host.start(
-                [self._python, "-I", "-S", self._script, "serve"], stderr=f"{self._sweep_dir}/.hsm/runner.log"
-            )
+            self._worked = True
+            channel = scratch.start("runner.py", "serve", log="runner.log")
             self._runner = runner = RunnerLink(os.urandom(4).hex(), channel, context.wake)
             runner.send(
                 {
@@ -238,18 +257,43 @@ class PoolSource:
                     "runner": runner.id,
                     "sweep_id": context.sweep_id,
                     "source": self._spec.id,
-                    "sweep_dir": self._sweep_dir,
-                    "project_dir": context.project_dir,
+                    "sweep_dir": scratch.sweep_dir,
+                    "project_dir": scratch.project_dir,
                     "slots": self._slots,
                     "env": dict(context.env),
                     "setup": list(context.setup),
                     "gpus": self._gpus,
                     "pin_cores": bool(self._spec.options.get("pin_cores", False)),
                     "grace_s": self._grace_s(context.grace_s),
+                    **({} if self._host.is_here else {"patience_s": _RUNNER_PATIENCE_S, "last_words": True}),
                 }
             )
+            if not self._host.is_here:
+                self._await_greeting(runner)
             self._reserve(self._adopted)
         return self._runner
+
+    def _await_greeting(self, runner: RunnerLink) -> None:
+        """A runner that cannot start at all must not be given tasks again and again. :raises OSError: it cannot."""
+        self._pinged_at = self._heard_at = self._clock()
+        if not runner.wait_for_word(_GREETING_S):
+            self._dismiss(0.0)
+            raise TimeoutError(f"the runner on {self._host.name} says nothing")
+        if runner.ended and not runner.greeted:
+            words = [str(message["error"]) for message in runner.take() if "error" in message]
+            self._dismiss(0.0)
+            raise OSError(f"the runner on {self._host.name} cannot start: {(words or ['it says nothing'])[-1][:300]}")
+
+    def _tend_link(self, runner: RunnerLink) -> None:
+        """Ask now and then whether the runner is there, and let go of one that does not answer."""
+        now = self._clock()
+        if runner.awaited and now - max(self._pinged_at, self._heard_at) > _SILENCE_S:
+            self._scratch.opened.say(f"its runner has not answered for {_SILENCE_S:.0f} s; connecting anew")
+            self._dismiss(0.0)
+            runner.drop()
+        elif not runner.awaited and now - self._pinged_at >= _PING_S:
+            self._pinged_at = now
+            runner.ping()
 
     def _dismiss(self, patience_s: float) -> None:
         if self._runner is not None:
@@ -258,15 +302,6 @@ class PoolSource:
 
     def _grace_s(self, default: float) -> float:
         return float(self._spec.options.get("grace", default))
-
-    def _put_script(self) -> None:
-        text = runner_source()
-        try:
-            if self._host.read(self._script) == text:
-                return
-        except OSError:
-            pass  # not there yet; if it cannot be read for another reason, writing will say so
-        self._host.put(text, self._script, mode=0o755)
 
     def _find_gpus(self) -> List[str]:
         wanted = self._spec.options.get("gpus", 0)
@@ -283,19 +318,26 @@ class PoolSource:
     def _translate(self, message: Mapping[str, Any], seen: List[Observation], garbage: List[str]) -> None:
         """One message of the runner, as observations."""
         if "ev" in message:
-            for kind, index, attempt, detail in message["ev"]:
+            for event in message["ev"] if isinstance(message["ev"], list) else [message["ev"]]:
+                try:
+                    kind, index, attempt, detail = event
+                    if not isinstance(kind, str) or type(index) is not int or type(attempt) is not int:
+                        raise TypeError
+                except (TypeError, ValueError):
+                    garbage.append(repr(event)[:200])
+                    continue
                 self._translate_event(kind, (index, attempt), detail, seen)
         elif "garbage" in message:
             garbage.append(str(message["garbage"]))
         elif "pong" in message:
             self._silent = ""
         elif "error" in message:
-            self._opened.say(str(message["error"]))
+            self._scratch.opened.say(str(message["error"])[:500])
 
     def _translate_event(self, kind: str, attempt: Attempt, detail: Any, seen: List[Observation]) -> None:
         known = _EVENTS.get(kind)
         if known is not None:
-            seen.append(Observation(attempt, known, detail if isinstance(detail, dict) else None, _reason(detail)))
+            seen.append(Observation(attempt, known, sound_record(detail), _reason(detail)))
         elif kind == "refused" and detail == "claimed":
             self._strays.add(attempt)  # somebody else has it, or had it: its folder says who
         elif kind == "refused":
@@ -312,30 +354,25 @@ class PoolSource:
 
     # --- adopted tasks
 
-    def _names(self, attempts: Sequence[Attempt]) -> List[Tuple[int, int, str]]:
-        return [(index, attempt, self._opened.task_name(index)) for index, attempt in attempts]
-
     def _settle(self, attempts: Sequence[Attempt]) -> List[Observation]:
         """Find out about attempts whose runner does not talk to us; what never started never will."""
-        self._put_script()
-        answer = self._ask(
-            "settle",
-            {
-                "sweep_dir": self._sweep_dir,
-                "tasks": self._names(attempts),
-                "withdraw": True,
-                "takeover": self._opened.takeover,
-            },
-            _SETTLE_TIMEOUT_S,
-        )
+        self._worked = True
+        question = {
+            "sweep_dir": self._scratch.sweep_dir,
+            "tasks": self._scratch.names(attempts),
+            "withdraw": True,
+            "takeover": self._scratch.opened.takeover,
+            "last_words": not self._host.is_here,
+        }
+        answer = self._scratch.ask("runner.py", "settle", question, _SETTLE_TIMEOUT_S)
         running: Dict[Attempt, Dict[str, Any]] = {}
         seen: List[Observation] = []
         for index, attempt, verdict, detail in answer["tasks"]:
             kind = _VERDICTS.get(verdict, ObservationKind.UNKNOWN)
-            record = detail if isinstance(detail, dict) else None
+            record = sound_record(detail)
             seen.append(Observation((index, attempt), kind, record, _reason(detail)))
             if kind in (ObservationKind.STARTED, ObservationKind.UNKNOWN):
-                running[index, attempt] = record or {}
+                running[index, attempt] = dict(record or {})
             else:
                 self._strays.discard((index, attempt))
         self._reserve(running)
@@ -349,17 +386,8 @@ class PoolSource:
             gpus = [gpu for facts in running.values() for gpu in facts.get("gpus") or ()]
             self._runner.send({"op": "reserve", "slots": slots, "gpus": gpus})
 
-    def _ask(self, mode: str, question: Mapping[str, Any], timeout_s: float) -> Any:
-        """Run the runner's script once, JSON in and out. :raises OSError: when it fails."""
-        argv = [self._python, "-I", "-S", self._script, mode]
-        done = self._host.run(argv, input=json.dumps(question).encode(), timeout_s=timeout_s)
-        if done.returncode != 0:
-            words = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no message"]
-            raise OSError(f"runner.py {mode} ended with {done.returncode} on {self._host.name}: {words[-1]}")
-        return json.loads(done.stdout or b"{}")
-
 
 def _reason(detail: Any) -> str:
     if isinstance(detail, dict):
-        return str(detail.get("reason") or "")
-    return "" if detail is None else str(detail)
+        return str(detail.get("reason") or "")[:500]
+    return "" if detail is None else str(detail)[:500]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping
 
-__all__ = ["POOL_OPTIONS", "pool_schema"]
+from ..config.units import MEMORY
+
+__all__ = ["FAR_OPTIONS", "POOL_OPTIONS", "pool_schema"]
 
 POOL_OPTIONS: Mapping[str, Any] = {
     "gpus": {
@@ -23,6 +25,27 @@ POOL_OPTIONS: Mapping[str, Any] = {
     },
 }
 """What `PoolSource` understands, wherever the host is."""
+
+FAR_OPTIONS: Mapping[str, Any] = {
+    "python": {
+        "description": "The interpreter there that runs the runner: Python 3.6 or newer; `python3` by default.",
+        "type": "string",
+    },
+    "scratch": {
+        "description": "The folder there in which sweeps have theirs while they run; `~/.hsm/sweeps` by default.",
+        "type": "string",
+        "pattern": "^(~/|/)[^\\x00-\\x1f]*$",
+        "x-expects": "a path that begins with / or ~/",
+    },
+    "keep_remote": {"description": "Leave the tasks' files there when they are home.", "type": "boolean"},
+    "max_task_size": {
+        "description": "The most that one task may bring home, `50G` by default; what goes beyond is left there.",
+        "type": "string",
+        "pattern": MEMORY,
+        "x-expects": "a size such as 50G",
+    },
+}
+"""What every source understands whose files are on another machine."""
 
 
 def pool_schema(more: Mapping[str, Any]) -> Dict[str, Any]:

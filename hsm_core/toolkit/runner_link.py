@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from collections import deque
 from typing import Any, Callable, Deque, List, Mapping
 
@@ -12,6 +13,9 @@ from ..contract import Channel
 
 __all__ = ["RunnerLink"]
 
+_MAX_LINE = 1 << 24
+_MAX_MESSAGES = 10_000
+_PAUSE_S = 0.05
 _REAP_S = 5.0
 """How long a runner may take to be gone once it has closed its output."""
 
@@ -25,10 +29,19 @@ class RunnerLink:
         self._wake = wake
         self._messages: Deque[Mapping[str, Any]] = deque()
         self._gone = False
+        self._dropped = False
+        self.greeted = False
+        """It has said who it is."""
+        self._spoke = threading.Event()
         self.awaited = False
         """It was asked whether it is well, and has not answered."""
         self._thread = threading.Thread(target=self._listen, name=f"runner-{id}", daemon=True)
         self._thread.start()
+
+    @property
+    def ended(self) -> bool:
+        """It says nothing more, though not all that it said may have been taken."""
+        return self._gone
 
     @property
     def gone(self) -> bool:
@@ -50,6 +63,14 @@ class RunnerLink:
         """Ask whether it is well."""
         self.awaited = self.send({"op": "ping", "n": 1})
 
+    def wait_for_word(self, timeout_s: float) -> bool:
+        """Wait until it has said who it is, or has ended; False when it did neither for so long."""
+        return self._spoke.wait(timeout_s)
+
+    def drop(self) -> None:
+        """Let go of a link that may be dead; the runner, if it lives, finds that out by itself."""
+        self._channel.drop()
+
     def take(self) -> List[Mapping[str, Any]]:
         """What it has said since the last time."""
         taken: List[Mapping[str, Any]] = []
@@ -67,12 +88,22 @@ class RunnerLink:
                 break
             if not data:
                 break
-            *lines, rest = (rest + data).split(b"\n")
+            *lines, rest = (rest + data).split(b"\n") if b"\n" in data else (rest + data,)
             for line in lines:
-                self._messages.append(_parse(line))
+                message = _parse(line)
+                self.greeted = self.greeted or "hello" in message
+                self._messages.append(message)
+            if self.greeted:
+                self._spoke.set()
             if lines:
                 self._wake()
+            if len(rest) > _MAX_LINE:
+                self._messages.append(_parse(rest))
+                break
+            while len(self._messages) > _MAX_MESSAGES and not self._dropped:
+                time.sleep(_PAUSE_S)  # it says more than anybody can take in
         self._gone = True
+        self._spoke.set()
         self._wake()
         # This thread outlives a link that was dismissed while tasks ran: it sees the runner off.
         self._channel.wait(_REAP_S)
@@ -80,6 +111,7 @@ class RunnerLink:
 
     def dismiss(self, patience_s: float) -> None:
         """End its input, and wait a little for one that has nothing to do."""
+        self._dropped = True
         with contextlib.suppress(OSError):
             self._channel.stdin.close()
         if self._channel.wait(patience_s) is not None:

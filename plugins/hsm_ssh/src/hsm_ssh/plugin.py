@@ -7,7 +7,7 @@ from typing import Any, List, Mapping
 from hsm_core.contract import Host, HostType, Source, SourceSpec, SourceType
 from hsm_core.hookspecs import hookimpl
 from hsm_core.toolkit.batch_options import one_line
-from hsm_core.toolkit.pool_options import pool_schema
+from hsm_core.toolkit.pool_options import FAR_OPTIONS, pool_schema
 
 __all__ = ["HOST_OPTIONS", "OPTIONS_SCHEMA", "hsm_host_types", "hsm_source_types"]
 
@@ -28,8 +28,7 @@ OPTIONS_SCHEMA: Mapping[str, Any] = pool_schema(
         "host": one_line("The machine, as `user@host` or a name from `~/.ssh/config`; the source's name by default."),
         "project": one_line("The project's folder there, which is the user's own copy."),
         **HOST_OPTIONS,
-        "python": one_line("The interpreter there that runs the runner: Python 3.6 or newer; `python3` by default."),
-        "scratch": one_line("A folder there for the files of sweeps; `~/.hsm/sweeps` by default."),
+        **FAR_OPTIONS,
     }
 )
 
@@ -44,8 +43,7 @@ def _host(address: str, options: Mapping[str, Any]) -> Host:
 def _make(spec: SourceSpec) -> Source:
     from hsm_core.toolkit import PoolSource
 
-    host = _host(spec.options.get("host", spec.name), spec.options)
-    return PoolSource(host, spec, python=spec.options.get("python", "python3"))
+    return PoolSource(_host(spec.options.get("host", spec.name), spec.options), spec)
 
 
 @hookimpl
