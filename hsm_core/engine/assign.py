@@ -72,7 +72,7 @@ class Assigner:
             source
             for source in self._state.sources.values()
             if source.open and source.slots and source.health != "disabled"
-            if source.not_before <= now and self._speaks(source.id, now)
+            if source.refusals.not_before <= now and self._speaks(source.id, now)
         ]
 
     def _sweep_room(self) -> int:
@@ -101,6 +101,10 @@ class Assigner:
         # A quarter at a time: a submission a task would cost more than the tasks.
         if free <= 0 or (free < ahead // 4 and source.busy > slots):
             return None
+        if source.refusals.window is not None:
+            free = min(free, source.refusals.window - self._state.asked_of(source.id))
+            if free <= 0:
+                return None
         return SourceView(source.id, free, slots, source.busy, source.mean_duration_s)
 
     def _candidates(self, takers: AbstractSet[str], limit: int, events: List[Event], now: float) -> List[int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..contract import (
+    Acceptance,
     Attempt,
     Capabilities,
     Handle,
@@ -48,6 +49,8 @@ class Engine:
         self._collections = Collections(state, collect_interval_s)
         self._capabilities: Dict[str, Capabilities] = {}
         self._to_find: Dict[str, Set[int]] = {token: set(tasks) for token, tasks in state.unanswered.items()}
+        self._doubts: Dict[str, str] = {}
+        """What was said about submissions of which nobody knows what became."""
         self._told_to_end: Set[Attempt] = set()
         self._troubles: Dict[str, Troubles] = {}
         self._expected: Set[str] = set()
@@ -83,6 +86,8 @@ class Engine:
         """Take in the answers to a submission."""
         events, open_questions = interpret_answers(self.state, source, asked, result, now)
         if open_questions:
+            doubts = [a.reason for a in result.answers if a.acceptance is Acceptance.INDETERMINATE and a.reason]
+            self._doubts[token] = doubts[0] if doubts else ""
             self._to_find.setdefault(token, set()).update(index for index, _ in open_questions)
         return self._take(events)
 
@@ -92,7 +97,9 @@ class Engine:
 
     def found(self, source: str, asked: Sequence[Attempt], found: Mapping[Attempt, Handle], now: float) -> List[Event]:
         """Take in what `find` found."""
-        return self._take(interpret_found(self.state, source, asked, found, now))
+        tokens = {self.state.live[index].token for index, _ in asked if index in self.state.live}
+        doubt = next(filter(None, (self._doubts.pop(token, "") for token in tokens)), "")
+        return self._take(interpret_found(self.state, source, asked, found, now, doubt))
 
     def collected(self, attempts: Sequence[Attempt], now: float) -> List[Event]:
         """The files of these attempts are home."""

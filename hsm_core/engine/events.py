@@ -58,6 +58,7 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "acceptance": "rejected, retry or limit",
         "reason": "the source's words",
         "not_before": "Unix seconds before which the source is not asked again, where it said retry or limit",
+        "window": "how many tasks it is then offered at first",
     },
     "started": {
         "": "A task's program runs.",

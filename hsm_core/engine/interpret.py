@@ -7,16 +7,13 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from ..contract import Acceptance, Attempt, Handle, Observation, ObservationKind, SubmitResult, TaskState
 from .events import Event, make
 from .reduce import signature_of, verdict_of
+from .refusals import LEAST_OFFER, Refusals
 from .state import UNSTARTED, LiveTask, SweepState
 
 __all__ = ["MAX_LOST", "interpret_answers", "interpret_found", "interpret_observation"]
 
 MAX_LOST = 3
 """A task whose attempts vanished this often without an exit record is lost for good."""
-
-_BACK_OFF_S = 5.0
-"""How long a source is left alone after it said `retry` or `limit`."""
-
 
 _START_FACTS = ("at", "pid", "slot", "host", "gpus")
 _NUMBERS = ("exit_code", "signal", "started_at", "duration_s", "max_rss_mb", "cpu_s")
@@ -30,7 +27,8 @@ def interpret_answers(
     open_questions = dict.fromkeys(attempt for attempt in asked if _is_open(state, source, attempt))
     taken: List[Attempt] = []
     handles: List[Handle] = []
-    refusals: Dict[Tuple[Acceptance, str], List[Attempt]] = {}
+    rejected: Dict[str, List[Attempt]] = {}
+    refused: Dict[Acceptance, Tuple[str, List[Attempt]]] = {}
     for attempt, acceptance, handle, reason in result.answers:
         if attempt not in open_questions or acceptance is Acceptance.INDETERMINATE:
             continue
@@ -38,24 +36,38 @@ def interpret_answers(
         if acceptance is Acceptance.ACCEPTED:
             taken.append(attempt)
             handles.append(handle or {})
-        elif not _runs(state, attempt):
-            refusals.setdefault((acceptance, reason), []).append(attempt)
+        elif _runs(state, attempt):
+            continue
+        elif acceptance is Acceptance.REJECTED:
+            rejected.setdefault(reason, []).append(attempt)
+        else:
+            refused.setdefault(acceptance, (reason, []))[1].append(attempt)
     events = _accepted(source, taken, handles, now)
-    for (acceptance, reason), tasks in refusals.items():
-        events.append(_refused(source, tasks, acceptance, reason, now))
+    events += [_rejected(source, tasks, reason, now) for reason, tasks in rejected.items()]
+    for acceptance, (reason, tasks) in refused.items():
+        events.append(_refused(state, source, tasks, acceptance, reason, now, max(LEAST_OFFER, len(taken))))
     return events, list(open_questions)
 
 
 def interpret_found(
-    state: SweepState, source: str, asked: Sequence[Attempt], found: Mapping[Attempt, Handle], now: float
+    state: SweepState,
+    source: str,
+    asked: Sequence[Attempt],
+    found: Mapping[Attempt, Handle],
+    now: float,
+    doubt: str = "",
 ) -> List[Event]:
-    """Events for what `find` found: what is not there was never taken, and waits again."""
+    """Events for what `find` found: what is not there was never taken, and waits again.
+
+    :param doubt: what was said when the tasks were submitted.
+    """
     open_questions = [attempt for attempt in asked if _is_open(state, source, attempt)]
     taken = [attempt for attempt in open_questions if attempt in found]
     missing = [attempt for attempt in open_questions if attempt not in found and not _runs(state, attempt)]
     events = _accepted(source, taken, [found[attempt] for attempt in taken], now)
     if missing:
-        events.append(_refused(source, missing, Acceptance.RETRY, "the submission never reached the source", now))
+        reason = "the submission never reached the source" + (f": {doubt}" if doubt else "")
+        events.append(_refused(state, source, missing, Acceptance.RETRY, reason, now, LEAST_OFFER))
     return events
 
 
@@ -88,7 +100,7 @@ def interpret_observation(
             return None  # "It never started": an old word, for it was seen to start
         if kind is ObservationKind.WITHDRAWN:
             return make("withdrawn", now, task=seen.attempt, reason=seen.reason)
-        return _refused(source, [seen.attempt], Acceptance.REJECTED, seen.reason, now)
+        return _rejected(source, [seen.attempt], seen.reason, now)
     if not _is_news(task, kind, seen.reason):
         return None
     return make("observed", now, task=seen.attempt, kind=kind.value, reason=seen.reason)
@@ -159,8 +171,29 @@ def _accepted(source: str, tasks: List[Attempt], handles: List[Handle], now: flo
     return [make("accepted", now, source=source, tasks=tasks, handles=handles)]
 
 
-def _refused(source: str, tasks: List[Attempt], acceptance: Acceptance, reason: str, now: float) -> Event:
-    event = make("refused", now, source=source, tasks=tasks, acceptance=acceptance.value, reason=reason)
-    if acceptance is not Acceptance.REJECTED:
-        event["not_before"] = now + _BACK_OFF_S
-    return event
+def _rejected(source: str, tasks: List[Attempt], reason: str, now: float) -> Event:
+    return make("refused", now, source=source, tasks=tasks, acceptance=Acceptance.REJECTED.value, reason=reason)
+
+
+def _refused(
+    state: SweepState,
+    source: str,
+    tasks: List[Attempt],
+    acceptance: Acceptance,
+    reason: str,
+    now: float,
+    window: int,
+) -> Event:
+    """Not now: how long the source is left alone, and how little it is offered then, is decided here and journalled."""
+    known = state.sources.get(source)
+    pause_s = (known.refusals if known else Refusals()).pause_s(acceptance.value)
+    return make(
+        "refused",
+        now,
+        source=source,
+        tasks=tasks,
+        acceptance=acceptance.value,
+        reason=reason,
+        not_before=now + pause_s,
+        window=window,
+    )

@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, Iterable, Mapping
 from ..contract import TaskState
 from .events import Event
 from .outcomes import Outcome
+from .refusals import Refusals
 from .state import UNSTARTED, LiveTask, SourceState, SweepState
 
 __all__ = ["reduce", "replay", "signature_of", "verdict_of"]
@@ -55,7 +56,7 @@ def _joined(state: SweepState, event: Event) -> None:
     source = _source(state, event["source"])
     source.open = True
     source.slots = event["slots"]
-    source.not_before = 0.0
+    source.refusals = Refusals()
     source.health, source.reason = "healthy", ""
     for task in state.live.values():
         task.banned.discard(source.id)  # it may have been configured anew since it said so
@@ -72,6 +73,8 @@ def _assigned(state: SweepState, event: Event) -> None:
     source = _source(state, event["source"])
     token = event["token"]
     unanswered = state.unanswered.setdefault(token, set())
+    if state.first_assigned_at is None:
+        state.first_assigned_at = event["t"]
     for index, attempt in event["tasks"]:
         task = state.touch(index)
         task.attempt = attempt
@@ -82,6 +85,7 @@ def _assigned(state: SweepState, event: Event) -> None:
 
 
 def _accepted(state: SweepState, event: Event) -> None:
+    _source(state, event["source"]).refusals.accepted()
     handles = event.get("handles")
     shared = event.get("handle")
     for position, (index, attempt) in enumerate(event["tasks"]):
@@ -95,7 +99,8 @@ def _accepted(state: SweepState, event: Event) -> None:
 
 def _refused(state: SweepState, event: Event) -> None:
     source = _source(state, event["source"])
-    source.not_before = max(source.not_before, event.get("not_before", 0.0))
+    if event["acceptance"] != "rejected":
+        source.refusals.refused(event["acceptance"], event["reason"], event.get("not_before", 0.0), event.get("window"))
     for index, attempt in event["tasks"]:
         task = state.live.get(index)
         if task is None or task.attempt != attempt or task.source != source.id or task.state not in UNSTARTED:
@@ -159,6 +164,7 @@ def _count_end(state: SweepState, task: LiveTask, event: Event, verdict: TaskSta
     source = state.sources[task.source]
     t = event["t"]
     source.ended += 1
+    source.refusals.task_ended(t)
     source.completed += verdict is TaskState.COMPLETED
     source.failed += verdict in (TaskState.FAILED, TaskState.TIMEOUT)
     source.seconds += event["record"].get("duration_s") or 0.0

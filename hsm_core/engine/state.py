@@ -7,6 +7,7 @@ from typing import Any, Counter, Dict, List, Mapping, Optional, Set
 from ..contract import FINAL_STATES, Handle, TaskState
 from .events import Event
 from .outcomes import Outcome, Outcomes
+from .refusals import Refusals
 
 __all__ = ["IN_FLIGHT", "UNSTARTED", "LiveTask", "SourceState", "SweepState", "validate"]
 
@@ -69,11 +70,11 @@ class SourceState:
         "health",
         "id",
         "in_flight",
-        "not_before",
         "number",
         "open",
         "rate",
         "reason",
+        "refusals",
         "running",
         "seconds",
         "slots",
@@ -89,8 +90,7 @@ class SourceState:
         """The present controller may give it tasks."""
         self.health = "healthy"
         self.reason = ""
-        self.not_before = 0.0
-        """It asked not to be given anything before then."""
+        self.refusals = Refusals()
         self.in_flight = 0
         self.collecting = 0
         self.running = 0
@@ -153,6 +153,7 @@ class SweepState:
         self.recent_failures: List[Event] = []
         self.created_at = 0.0
         self.opened_at = 0.0
+        self.first_assigned_at: Optional[float] = None
         self.first_started_at: Optional[float] = None
         self.last_event_at = 0.0
         self.closed: Optional[str] = None
@@ -183,6 +184,10 @@ class SweepState:
     def pending(self) -> int:
         """Tasks that wait."""
         return self.counts[TaskState.PENDING]
+
+    def asked_of(self, source: str) -> int:
+        """How many tasks a source was offered and has not answered for."""
+        return sum(len(tasks) for tasks in self.unanswered.values() if self.live[next(iter(tasks))].source == source)
 
     def state_of(self, index: int) -> TaskState:
         """Where a task stands. :raises IndexError: when the sweep has no such task."""

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, TextIO
+from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, Set, TextIO, Tuple
 
 from ..contract import TaskState
 from ..engine.events import Event
@@ -54,13 +54,20 @@ class Progress:
         self._last_counts = ""
         self._failures = self._named = 0
         self._news: List[Event] = []
+        self._refusals: Set[Tuple[str, str]] = set()
 
     def take(self, events: Iterable[Event]) -> None:
-        """Note what is worth a line of its own: failures, the first few by name, and a hold."""
+        """Note what is worth a line of its own: failures, the first few by name, holds, sources that take nothing."""
         for event in events:
             name = event["e"]
             if name == "held":
                 self._news.append(event)
+            elif name == "refused" and event["acceptance"] != "rejected":
+                # Once for each reason: it may be tried, and refused, for hours.
+                words = (event["source"], event["reason"])
+                if words not in self._refusals and len(self._refusals) < _MAX_NAMED:
+                    self._refusals.add(words)
+                    self._news.append(event)
             elif name in ("lost", "unplaceable") or (name == "ended" and verdict_of(event["record"]) in _BAD):
                 self._failures += 1
                 if self._failures <= _MAX_NAMED + 1:
@@ -120,6 +127,9 @@ class Progress:
         for event in news:
             if event["e"] == "held":
                 self.say(f"held: {one_line(event['reason'])}")
+                continue
+            if event["e"] == "refused":
+                self.say(f"{event['source']} takes no tasks now, and is asked again: {one_line(event['reason'])}")
                 continue
             self._named += 1
             self.say(failure_text(event, state.total) if self._named <= _MAX_NAMED else _MORE)

@@ -209,7 +209,7 @@ class VirtualSweep:
         if (
             self._answers
             or not times
-            or any(s.health != "healthy" or s.not_before > now for s in self.engine.state.sources.values())
+            or any(s.health != "healthy" or s.refusals.not_before > now for s in self.engine.state.sources.values())
         ):
             times.append(now + _PATIENCE_S)
         return max(min(times), now + 1e-3)

@@ -68,6 +68,25 @@ def test_failures_are_named_then_counted(tmp_path: Path) -> None:
     watched.sweep.crash()
 
 
+def test_a_source_that_takes_nothing_is_said_once(tmp_path: Path) -> None:
+    """However often it is asked again, a person reads each reason once; a task that it rejects is another matter."""
+    watched = Watched(tmp_path, io.StringIO())
+    for acceptance, reason in [
+        ("retry", "sbatch: odd"),
+        ("retry", "sbatch: odd"),
+        ("limit", "full"),
+        ("rejected", "no"),
+    ]:
+        event = make("refused", 0.0, source="k:a", tasks=[(0, 1)], acceptance=acceptance, reason=reason)
+        watched.progress.take([event])
+        watched.progress.update(watched.sweep.state, watched.sweep.now)
+    assert watched.lines == [
+        "k:a takes no tasks now, and is asked again: sbatch: odd",
+        "k:a takes no tasks now, and is asked again: full",
+    ]
+    watched.sweep.crash()
+
+
 def test_a_burst_of_failures_is_bounded(tmp_path: Path) -> None:
     """A thousand failures in one group print eleven lines."""
     watched = Watched(tmp_path, io.StringIO())

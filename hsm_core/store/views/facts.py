@@ -22,7 +22,7 @@ _MAX_PATTERNS = 5
 def describe(state: SweepState) -> Facts:
     """The facts of a sweep at the moment of its last event. All times are Unix seconds, all spans seconds."""
     short = short_names(state.sources)
-    started = state.first_started_at
+    started = state.first_assigned_at
     finished = state.finished_at()
     return {
         "sweep_id": state.sweep_id,
@@ -68,7 +68,7 @@ def _source(source: SourceState, name: str) -> Facts:
         "active": source.running,
         "in_flight": source.in_flight,
         "health": source.health,
-        "reason": source.reason,
+        "reason": source.reason or source.refusals.reason,
         "ended": source.ended,
         "completed": source.completed,
         "failed": source.failed,
