@@ -121,6 +121,8 @@ class Failed(NamedTuple):
 Message = Union[Opened, Answered, Found, Polled, Collected, HealthSeen, Said, Failed]
 
 _REFUSED = {SyncVerdict.DIFFERS: "differs", SyncVerdict.UNVERIFIED: "could not be verified"}
+_PROJECT_S = 600.0
+"""How long the project may be looked at: the first time every file of it is read, here and there."""
 _OVER = frozenset({ObservationKind.ENDED, ObservationKind.LOST, ObservationKind.WITHDRAWN, ObservationKind.REFUSED})
 _log = Log("worker")
 _MAX_PAUSE_S = 30.0
@@ -249,9 +251,12 @@ class Worker:
     def _open(self) -> bool:
         def open_source() -> None:
             request = SyncRequest(self._context.project_dir, self._context.spec, sweep_id=self._context.sweep_id)
+            self._call = ("locating the project", time.monotonic(), _PROJECT_S)
             there = self._plugins.locate_project(self._source, request)
+            self._call = ("open", time.monotonic(), 60.0)
             self._source.open(dataclasses.replace(self._context, remote_project_dir=there))
             if self._verify:
+                self._call = ("comparing the project", time.monotonic(), _PROJECT_S)
                 self._verify_sync(dataclasses.replace(request, remote_project_dir=there))
             capabilities = checked(self._source.capabilities(), Capabilities, "capabilities")
             self._poll_interval_s = capabilities.poll_interval_s

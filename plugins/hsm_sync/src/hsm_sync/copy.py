@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from dataclasses import dataclass
 from typing import Optional
@@ -29,14 +30,17 @@ class Copy:
     courier: Courier
 
 
-def copy_of(source: Source, project_dir: str, spec: Optional[SourceSpec]) -> Optional[Copy]:
-    """The copy of a source; None where there is none, because it sees the files here or has no machine."""
+def copy_of(source: Source, project_dir: str, spec: Optional[SourceSpec], own: Optional[str] = None) -> Optional[Copy]:
+    """The copy of a source; None where there is none, because it sees the files here or has no machine.
+
+    :param own: the folder that is meant, whatever is configured.
+    """
     host = source.host()
     if host is None or host.is_here:
         return None
     options = spec.options if spec is not None else {}
-    own = options.get("project")
-    own = None if own is None else str(own)
+    if own is None and options.get("project") is not None:
+        own = str(options["project"])
     courier = Courier(host, str(options.get("python", "python3")), project_name(project_dir), own)
     return Copy(spec.id if spec is not None else host.name, host, own, courier)
 
@@ -44,10 +48,15 @@ def copy_of(source: Source, project_dir: str, spec: Optional[SourceSpec]) -> Opt
 def look_for(source: Source, project_dir: str) -> Here:
     """Look at the project here, and remember it for who asks next about this source."""
     here = look_here(project_dir)
-    _looks[source] = here
+    with contextlib.suppress(TypeError):  # a source that cannot be a key is looked at twice
+        _looks[source] = here
     return here
 
 
 def latest_look(source: Source, project_dir: str) -> Here:
     """What `look_for` saw, once: what was located is what has to be verified."""
-    return _looks.pop(source, None) or look_here(project_dir)
+    try:
+        seen = _looks.pop(source, None)
+    except TypeError:
+        seen = None
+    return seen or look_here(project_dir)

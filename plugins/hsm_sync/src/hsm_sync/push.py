@@ -33,7 +33,10 @@ def plan_push(source: Source, request: PushRequest) -> Optional[PushPlan]:
         return None
     here = look_here(request.project_dir)
     answer = copy.courier.ask("plan", digest=here.digest, manifest=here.manifest)
-    paths = {entry[0]: path for path, entry in sorted(here.manifest["files"].items(), reverse=True)}
+    # Several files may have one content: the one that changed is the one to name.
+    changed = {*answer.get("missing", ()), *answer.get("modified", ())}
+    files = sorted(here.manifest["files"].items(), key=lambda item: (item[0] not in changed, item[0]), reverse=True)
+    paths = {entry[0]: path for path, entry in files}
     lacks = answer.get("lacks", [])
     if "path" not in answer or not set(lacks) <= set(paths):
         raise OSError(f"{copy.id}: its answer makes no sense: files that were not asked for")
@@ -46,26 +49,28 @@ def plan_push(source: Source, request: PushRequest) -> Optional[PushPlan]:
     sizes = {entry[0]: entry[1] for entry in here.manifest["files"].values()}
     if answer.get("exists"):
         counts = answer["counts"]
-        changed = counts["missing"] + counts["modified"]
+        wanted = counts["missing"] + counts["modified"]
     else:
-        changed = here.files
+        wanted = here.files
     return PushPlan(
         place=answer["path"],
         send=tuple(paths[checksum] for checksum in sent),
         send_bytes=sum(sizes[checksum] for checksum in sent),
-        reuse=max(0, changed - len(sent)),
+        reuse=max(0, wanted - len(sent)),
         remove=tuple(answer.get("stale", ())),
         edited=tuple(answer.get("edited", ())),
         refusal=refusal,
         remedy=remedy,
-        notes=_notes(copy, here),
+        notes=_notes(copy, here, request.unfinished),
         apply=lambda force, progress: _apply(copy, here, sent, request.unfinished, force, progress),
     )
 
 
-def _notes(copy: Copy, here: Here) -> Tuple[str, ...]:
+def _notes(copy: Copy, here: Here, unfinished: Sequence[str]) -> Tuple[str, ...]:
     notes = [f"{shown_path(link)} is a link out of the project, and goes as a link" for link in here.outward]
     notes += [f"{shown_path(path)} is neither file nor folder, and is left out" for path in here.skipped]
+    if copy.own is not None and unfinished:
+        notes.append(f"not over: {', '.join(unfinished)}; what they start in this folder from now on runs the new code")
     return tuple(notes)
 
 
@@ -100,7 +105,7 @@ def _apply(
 
 def _contents(here: Here, sent: Sequence[str], progress: Callable[[int], None]) -> Iterator[bytes]:
     """The files, one after the other. :raises NotFoundError: one is not what it was."""
-    files = {entry[0]: (path, entry[1]) for path, entry in sorted(here.manifest["files"].items(), reverse=True)}
+    files = {entry[0]: (path, entry[1]) for path, entry in here.manifest["files"].items()}
     done = 0
     for checksum in sent:
         path, size = files[checksum]
