@@ -17,7 +17,7 @@ from collections import deque
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Deque, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+    from typing import Any, Container, Deque, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
     Have = Mapping[str, Sequence[int]]
 
@@ -34,6 +34,8 @@ WHOLE = 1 << 20  # files up to this size are read at once, and announced with th
 PATIENCE_S = 600.0  # so long nobody may take anything, or answer
 MAX_REQUEST = 1 << 26
 STATUS = b"status.yaml"
+LITTLE = 1 << 16  # an attempt of so few bytes is taken away with the whole sweep: one by one would cost twice as much
+FEW = 16  # files
 COLLECTED = b"collected: true\n"  # what a status says when all else of its attempt is home
 
 
@@ -136,10 +138,11 @@ def send(request: "Mapping[str, Any]", wire: Wire) -> None:
     wire.line({"hsm_pack": request["nonce"]})
     os.listdir(os.path.join(sweep_dir, b".hsm"))  # a file system that is not mounted has no tasks either
     folders = os.path.join(sweep_dir, b"tasks")
-    names = {}
+    names: "Dict[int, bytes]" = {}
+    little: "Set[Tuple[int, int]]" = set()
     awaited = 0
     for index, attempt, name in base.read_request(dict(request, tasks=request.get("home") or ()))[1]:
-        discard(os.path.join(folders, base.raw(name)), attempt)
+        discard(os.path.join(folders, base.raw(name)), attempt, False)
         wire.line({"gone": [index, attempt]})
     for index, attempt, name in tasks:
         folder = names[index] = os.path.join(folders, base.raw(name))
@@ -147,25 +150,27 @@ def send(request: "Mapping[str, Any]", wire: Wire) -> None:
         numbers = [number for number in earlier(folder, attempt) if number not in kept]
         for number in [*numbers, attempt]:
             key = "%d.%d" % (index, number)
-            if send_attempt(wire, folder, (index, number), have.get(key) or {}, cap):
-                awaited += 1
+            spent = send_attempt(wire, folder, (index, number), have.get(key) or {}, cap)
+            awaited += spent is not None
+            if spent is not None and spent <= LITTLE:
+                little.add((index, number))
         wire.hear(0.0)
-        awaited -= obey(wire, names)
+        awaited -= obey(wire, names, little)
     while awaited > 0:
         wire.hear(PATIENCE_S)
-        awaited -= obey(wire, names)
+        awaited -= obey(wire, names, little)
     wire.line({"done": len(tasks)})
     wire.flush()
 
 
-def obey(wire: Wire, names: "Mapping[int, bytes]") -> int:
+def obey(wire: Wire, names: "Mapping[int, bytes]", little: "Container[Tuple[int, int]]") -> int:
     """Do what the other side says of what it has got; how many attempts it spoke of."""
     spoken = 0
     while wire.words:
         word = wire.words.popleft()
         for index, attempt in word.get("home") or ():
             spoken += 1
-            discard(names[int(index)], int(attempt))
+            discard(names[index], attempt, (index, attempt) in little)
             wire.line({"gone": [index, attempt]})
         spoken += len(word.get("keep") or ())
     return spoken
@@ -192,12 +197,17 @@ def earlier(folder: bytes, attempt: int) -> "List[int]":
     return found
 
 
-def send_attempt(wire: Wire, folder: bytes, key: "Tuple[int, int]", have: "Have", cap: int) -> bool:
-    """Send one attempt's files, small ones first and the record last; False when it is not here."""
+def is_there(folder: bytes, here: bytes, attempt: int) -> bool:
+    """Are the files at that place the attempt's?"""
+    return here != folder or base.read_status(os.path.join(here, STATUS)).get("attempt") == attempt
+
+
+def send_attempt(wire: Wire, folder: bytes, key: "Tuple[int, int]", have: "Have", cap: int) -> "Optional[int]":
+    """Send one attempt's files, small ones first and the record last; how many bytes, or None when it is not here."""
     here = place(folder, key[1])
-    if here == folder and not base.attempt_status(folder, key[1]):
+    if not is_there(folder, here, key[1]):
         wire.line({"absent": key})
-        return False
+        return None
     wire.line({"task": key})
     folders, files, others = listing(here)
     for name, seen in folders:
@@ -213,7 +223,7 @@ def send_attempt(wire: Wire, folder: bytes, key: "Tuple[int, int]", have: "Have"
         elif send_file(wire, here, name, have.get(text(name))):
             sent += 1
     wire.line({"end": key, "files": sent})
-    return True
+    return spent if len(files) <= FEW else LITTLE + 1
 
 
 def listing(
@@ -304,16 +314,20 @@ def exactly(fd: int, size: int) -> bytes:
     return data
 
 
-def discard(folder: bytes, attempt: int) -> None:
-    """Take away an attempt that is home, but for its record: a folder that is there was claimed, and stays so."""
+def discard(folder: bytes, attempt: int, little: bool) -> None:
+    """Take away an attempt that is home, but for its record: a folder that is there was claimed, and stays so.
+
+    :param little: it is not worth the trouble yet; that it is home is noted.
+    """
     here = place(folder, attempt)
-    record = os.path.join(here, STATUS)
-    if here == folder and not base.attempt_status(folder, attempt):
+    if not is_there(folder, here, attempt):
         return
-    for entry in list(os.scandir(here)):
+    record = os.path.join(here, STATUS)
+    has_record = os.path.exists(record)  # it may have been lost before it had one
+    for entry in [] if little and has_record else list(os.scandir(here)):
         if entry.name != STATUS and (here != folder or entry.name != b"attempts"):
             remove(entry.path)
-    if os.path.exists(record) and not base.read_status(record).get("collected"):
+    if has_record:
         fd = os.open(record, os.O_WRONLY | os.O_APPEND)
         try:
             base.write_all(fd, COLLECTED)

@@ -61,12 +61,15 @@ class Word(NamedTuple):
 class _File:
     """A file that is coming."""
 
-    def __init__(self, name: str, fd: int, size: int, head: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, fd: int, size: int, mode: int, mtime: int, sum: Optional[str]) -> None:
         self.name = name
         self.fd = fd
         """Where it goes; -1 when it goes nowhere."""
         self.left = size
-        self.head = head
+        self.mode = mode
+        self.mtime = mtime
+        self.sum = sum
+        """None where it comes after the file."""
         self.digest = hashlib.blake2b(digest_size=16)
 
 
@@ -134,8 +137,8 @@ class Arrivals:
                 step = min(self._file.left, end - at)
                 self._write(self._file, data[at : at + step])
                 at += step
-                if not self._file.left and "s" in self._file.head:
-                    self._close(str(self._file.head["s"]))
+                if not self._file.left and self._file.sum is not None:
+                    self._close(self._file.sum)
                 continue
             stop = data.find(b"\n", at)
             if stop < 0:
@@ -172,7 +175,7 @@ class Arrivals:
 
     def _obey(self, head: Mapping[str, Any], news: List[Any]) -> None:
         if self._file is not None:
-            self._close(str(head["s"]))
+            self._close(head["s"])
         elif "f" in head:
             self._open(self._now, head)
         elif "d" in head:
@@ -252,6 +255,7 @@ class Arrivals:
     def _open(self, coming: _Coming, head: Mapping[str, Any]) -> None:
         """A file begins."""
         size, at = _count(head["n"]), _count(head.get("at", 0))
+        mode, mtime = _count(head["m"]) & 0o777, _time(head["t"])
         coming.files += 1
         coming.bytes += size
         if coming.bytes > self._cap + (_RECORD_ROOM if head["f"] == _STATUS else 0):
@@ -260,15 +264,15 @@ class Arrivals:
             raise BrokenStream("a file of it begins after its end")
         name = self._enter(coming, head["f"])
         if head.get("same"):
-            if name is None or not self._has(coming, name, size, _time(head["t"])):
+            if name is None or not self._has(coming, name, size, mtime):
                 raise BrokenStream("a file of it is said to be here, and is not")
             return
         fd = -1 if name is None else self._create(coming, name, head, at)
-        self._file = file = _File(name or "", fd, size - at, head)
+        self._file = file = _File(name or "", fd, size - at, mode, mtime, head.get("s"))
         if fd >= 0 and at:
             self._take_up(file, at)
-        if not file.left and "s" in head:
-            self._close(str(head["s"]))
+        if not file.left and file.sum is not None:
+            self._close(file.sum)
 
     def _has(self, coming: _Coming, name: str, size: int, mtime: int) -> bool:
         try:
@@ -315,16 +319,15 @@ class Arrivals:
             while done < len(data):
                 done += os.write(file.fd, data[done:])
 
-    def _close(self, digest: str) -> None:
+    def _close(self, digest: Any) -> None:
         """A file has come: keep it if it is what was sent."""
         file, self._file = self._file, None
         if file is None or file.fd < 0:
             return
         try:
             if file.digest.hexdigest() == digest:
-                os.fchmod(file.fd, _count(file.head["m"]) & 0o777)
-                mtime = _time(file.head["t"])
-                os.utime(file.fd, ns=(mtime, mtime))
+                os.fchmod(file.fd, file.mode)
+                os.utime(file.fd, ns=(file.mtime, file.mtime))
                 return
         finally:
             os.close(file.fd)

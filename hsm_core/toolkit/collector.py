@@ -198,7 +198,10 @@ class _Stream:
         return os.path.join(self._into, "tasks", self._scratch.opened.task_name(attempt[0]))
 
     def _is_home(self, attempt: Attempt) -> bool:
-        state = base.attempt_status(base.raw(self._folder(attempt)), attempt[1]).get("state")
+        folder = self._folder(attempt)
+        if not os.path.lexists(folder):
+            return False
+        state = base.attempt_status(base.raw(folder), attempt[1]).get("state")
         return state not in (None, "running", "withdrawn")
 
     def _finish_moves(self) -> None:
