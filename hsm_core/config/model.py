@@ -12,7 +12,9 @@ from .units import parse_duration, parse_memory
 __all__ = [
     "ComputeConfig",
     "HsmConfig",
+    "OomConfig",
     "ProjectConfig",
+    "RetriesConfig",
     "SourceConfig",
     "SshConfig",
     "default_of",
@@ -47,6 +49,22 @@ class ComputeConfig:
     timeout_s: Optional[float]
     hold_after: int
     grace_s: float
+
+
+@dataclass(frozen=True)
+class OomConfig:
+    """How a task that ended for want of memory is given more. :param most_mb: None: without bound but `times`."""
+
+    times: int
+    factor: float
+    most_mb: Optional[int]
+
+
+@dataclass(frozen=True)
+class RetriesConfig:
+    """What follows failures of a class that has a rule of its own; None where it has none."""
+
+    on_oom: Optional[OomConfig] = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +107,7 @@ class HsmConfig:
 
     project: ProjectConfig
     compute: ComputeConfig
+    retries: RetriesConfig
     ssh: SshConfig
     resources: TaskResources
     sources: Mapping[str, SourceConfig]
@@ -135,6 +154,7 @@ def read_config(data: Mapping[str, Any], folder_name: str) -> HsmConfig:
             hold_after=int(get("compute", "hold_after")),
             grace_s=seconds("compute", "grace"),
         ),
+        retries=RetriesConfig(_read_on_oom(get("retries", "on_oom"))),
         ssh=SshConfig(
             compression=get("ssh", "compression"),
             connect_timeout_s=seconds("ssh", "connect_timeout"),
@@ -143,6 +163,14 @@ def read_config(data: Mapping[str, Any], folder_name: str) -> HsmConfig:
         resources=read_resources(data.get("resources", {})),
         sources={name: _read_source(name, entry) for name, entry in data.get("sources", {}).items()},
     )
+
+
+def _read_on_oom(data: Optional[Mapping[str, Any]]) -> Optional[OomConfig]:
+    if data is None:
+        return None
+    rules = SCHEMA["properties"]["retries"]["properties"]["on_oom"]["properties"]
+    times, factor, most = (data.get(key, rules[key].get("default")) for key in ("times", "factor", "most"))
+    return OomConfig(int(times), float(factor), None if most is None else parse_memory(most))
 
 
 def read_resources(data: Mapping[str, Any], base: Optional[TaskResources] = None) -> TaskResources:

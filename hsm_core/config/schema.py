@@ -45,6 +45,11 @@ def _count(description: str, least: int, **more: Any) -> Schema:
     return {"type": "integer", "minimum": least, "x-expects": expects, "description": description, **more}
 
 
+def _memory(description: str, **more: Any) -> Schema:
+    expects = 'a size with its unit, such as "512M" or "4G"'
+    return {"type": "string", "pattern": MEMORY, "x-expects": expects, "description": description, **more}
+
+
 def _section(description: str, properties: Dict[str, Schema], **more: Any) -> Schema:
     return {
         "type": "object",
@@ -129,6 +134,30 @@ _COMPUTE = _section(
     },
 )
 
+_RETRIES = _section(
+    "What follows a failure of a class that has a rule of its own; any other failure has `compute.retries`.",
+    {
+        "on_oom": _optional(
+            _section(
+                "A task that ended for want of memory runs again with more, which charges none of its retries.",
+                {
+                    "times": _count("How often a task may be given more.", 1, default=3),
+                    "factor": {
+                        "type": "number",
+                        "exclusiveMinimum": 1,
+                        "maximum": 100,
+                        "x-expects": "a number above 1, at most 100",
+                        "description": "By which its memory grows each time.",
+                        "default": 2,
+                    },
+                    "most": _optional(_memory("The most memory a task is ever given.", default=None)),
+                },
+                default=None,
+            )
+        ),
+    },
+)
+
 _SSH = _section(
     "Connections to every `ssh` source; the rest belongs into `~/.ssh/config`.",
     {
@@ -142,15 +171,7 @@ RESOURCES = _section(
     "What one task needs.",
     {
         "cpus": _optional(_count("Processor cores.", 1, default=None)),
-        "memory": _optional(
-            {
-                "type": "string",
-                "pattern": MEMORY,
-                "x-expects": 'a size with its unit, such as "512M" or "4G"',
-                "description": "Memory; K, M, G and T are powers of 1024.",
-                "default": None,
-            }
-        ),
+        "memory": _optional(_memory("Memory; K, M, G and T are powers of 1024.", default=None)),
         "gpus": _count("GPUs.", 0, default=0),
         "gpu_type": _optional(_text("The kind of GPU, in the scheduler's words.", default=None)),
         "walltime": _optional(_duration("The time a task is given by a scheduler.", default=None)),
@@ -185,6 +206,7 @@ SCHEMA: Schema = {
         {
             "project": _PROJECT,
             "compute": _COMPUTE,
+            "retries": _RETRIES,
             "ssh": _SSH,
             "resources": RESOURCES,
             "sources": {

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import AbstractSet, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import AbstractSet, Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from ..contract import Assignment, Capabilities, SourceView, Strategy
+from ..contract import Assignment, Attempt, Capabilities, SourceView, Strategy
 from .events import Event, make
 from .instructions import Submit
 from .reduce import reduce
@@ -60,7 +60,7 @@ class Assigner:
             token = f"hsm-{self._state.uid}-{self._state.epoch}-{self._tokens}"
             attempts = [(index, self._next_attempt(index)) for index in indices]
             self._add(events, make("assigned", now, source=source, token=token, tasks=attempts))
-            submissions.append(Submit(source, token, attempts))
+            submissions.append(Submit(source, token, attempts, self._given(attempts)))
         return events, submissions
 
     def _add(self, events: List[Event], event: Event) -> None:
@@ -131,6 +131,11 @@ class Assigner:
                 tasks.append(index)
             index += 1
         return tasks
+
+    def _given(self, attempts: Sequence[Attempt]) -> Dict[Attempt, Mapping[str, Any]]:
+        """What earlier ends have brought some of them."""
+        live = self._state.live
+        return {attempt: live[attempt[0]].resources for attempt in attempts if live[attempt[0]].resources}
 
     def _next_attempt(self, index: int) -> int:
         task = self._state.live.get(index)

@@ -6,7 +6,7 @@ no clock (`now` is an argument) and does no I/O, so a test runs a year of a swee
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..contract import (
     Acceptance,
@@ -42,10 +42,18 @@ class Engine:
 
     :param state: as replayed from the journal, the `opened` event of this controller included.
     :param collect_interval_s: how long files of tasks that ended well may wait before they are brought home.
+    :param memory_mb: what a task asks for, by its index; None where nobody said.
     """
 
-    def __init__(self, state: SweepState, strategy: Strategy, collect_interval_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        state: SweepState,
+        strategy: Strategy,
+        collect_interval_s: float = 0.0,
+        memory_mb: Callable[[int], Optional[int]] = lambda index: None,
+    ) -> None:
         self.state = state
+        self._memory_mb = memory_mb
         self._collections = Collections(state, collect_interval_s)
         self._capabilities: Dict[str, Capabilities] = {}
         self._to_find: Dict[str, Set[int]] = {token: set(tasks) for token, tasks in state.unanswered.items()}
@@ -72,7 +80,7 @@ class Engine:
         collect = not self._capabilities[source].shares_files
         events: List[Event] = []
         for seen in observations:
-            event = interpret_observation(self.state, source, seen, now, collect)
+            event = interpret_observation(self.state, source, seen, now, collect, self._memory_mb)
             if event is not None:
                 events.append(event)
                 reduce(self.state, event)

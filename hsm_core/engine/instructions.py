@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Mapping, NamedTuple, Sequence, Union
+from typing import Any, Mapping, NamedTuple, Sequence, Union
 
 from ..contract import Attempt, Handle
 
@@ -10,11 +10,15 @@ __all__ = ["Cancel", "Collect", "Find", "Finish", "Instruction", "Submit"]
 
 
 class Submit(NamedTuple):
-    """Submit these attempts under this token; the intention has been journalled."""
+    """Submit these attempts under this token; the intention has been journalled.
+
+    :param resources: what some of them are given otherwise than they ask for, by the names of `TaskResources`.
+    """
 
     source: str
     token: str
     attempts: Sequence[Attempt]
+    resources: Mapping[Attempt, Mapping[str, Any]]
 
 
 class Find(NamedTuple):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..contract import Acceptance, Attempt, Handle, Observation, ObservationKind, SubmitResult, TaskState
 from .events import Event, make
-from .reduce import signature_of, verdict_of
 from .refusals import LEAST_OFFER, Refusals
+from .retries import OnOom, decide_again
 from .state import UNSTARTED, LiveTask, SweepState
 
 __all__ = ["MAX_LOST", "interpret_answers", "interpret_found", "interpret_observation"]
@@ -72,11 +72,17 @@ def interpret_found(
 
 
 def interpret_observation(
-    state: SweepState, source: str, seen: Observation, now: float, collect: bool
+    state: SweepState,
+    source: str,
+    seen: Observation,
+    now: float,
+    collect: bool,
+    memory_mb: Callable[[int], Optional[int]] = lambda index: None,
 ) -> Optional[Event]:
     """The event for something seen of an attempt, or None when it is no news.
 
     :param collect: the files of an ended task have yet to come home.
+    :param memory_mb: what a task asks for by itself.
     """
     index, attempt = seen.attempt
     task = state.live.get(index)
@@ -86,7 +92,7 @@ def interpret_observation(
         return None
     kind = seen.kind
     if kind is ObservationKind.ENDED:
-        return _ended(state, task, seen, now, collect)
+        return _ended(state, task, seen, now, collect, memory_mb)
     if kind is ObservationKind.STARTED:
         if task.state is TaskState.RUNNING:
             return None
@@ -126,13 +132,21 @@ def _is_news(task: LiveTask, kind: ObservationKind, reason: str) -> bool:
     return task.observed != (reason or kind.value) or (kind is ObservationKind.QUEUED and task.state is TaskState.HELD)
 
 
-def _ended(state: SweepState, task: LiveTask, seen: Observation, now: float, collect: bool) -> Event:
+def _ended(
+    state: SweepState,
+    task: LiveTask,
+    seen: Observation,
+    now: float,
+    collect: bool,
+    memory_mb: Callable[[int], Optional[int]],
+) -> Event:
     """The verdict is the exit record's; whether there is a next attempt is decided here and journalled with it."""
     record = _sound(seen.record or {"state": "failed", "reason": "the exit record is empty"})
     event = make("ended", now, task=seen.attempt, record=record)
     if collect:
         event["collect"] = True
-    again = _again(state, task, record)
+    on_oom = OnOom.from_json(state.on_oom)
+    again = decide_again(task, record, state.retries, on_oom, memory_mb(seen.attempt[0]) if on_oom else None)
     if again is not None:
         event["again"] = again
     return event
@@ -145,22 +159,6 @@ def _sound(record: Mapping[str, Any]) -> Mapping[str, Any]:
         if value is not None and (type(value) not in (int, float) or not abs(value) <= _LARGEST.get(key, 1e15)):
             record = {name: kept for name, kept in record.items() if name != key}
     return record
-
-
-def _again(state: SweepState, task: LiveTask, record: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
-    if task.cancelling:
-        return None
-    word = record.get("state")
-    if word == "preempted":
-        return {"charged": False, "reason": "preempted"}
-    verdict = verdict_of(record)
-    if verdict is TaskState.CANCELLED and record.get("by"):
-        return None  # a person ended it, with the scheduler's own tools
-    if verdict is TaskState.CANCELLED:
-        return {"charged": False, "reason": "ended when its controller was interrupted"}
-    if verdict in (TaskState.FAILED, TaskState.TIMEOUT) and task.charged < state.retries:
-        return {"charged": True, "reason": signature_of(record)}
-    return None
 
 
 def _accepted(source: str, tasks: List[Attempt], handles: List[Handle], now: float) -> List[Event]:

@@ -38,6 +38,7 @@ def _opened(state: SweepState, event: Event) -> None:
     state.limit = event.get("limit")
     state.keep_going = event.get("keep_going", False)
     state.retries = event.get("retries", state.retries)
+    state.on_oom = event.get("on_oom")
     state.controller = {"host": event.get("host"), "pid": event.get("pid")}
     state.opened_at = event["t"]
     state.closed = None
@@ -157,6 +158,9 @@ def _settle(state: SweepState, index: int, task: LiveTask, event: Event) -> None
     task.charged += bool(again.get("charged"))
     task.not_before = again.get("not_before", 0.0)
     task.observed = again.get("reason", "")
+    if again.get("resources"):
+        task.resources = {**task.resources, **again["resources"]}
+        task.escalations += 1
     state.enter(index, task, TaskState.PENDING)
 
 

@@ -20,6 +20,9 @@ UNSTARTED = frozenset({TaskState.ASSIGNED, TaskState.SUBMITTED, TaskState.HELD})
 """Those of them in which nothing has been seen of its program: it may yet turn out that it never starts."""
 
 
+_NOTHING: Mapping[str, Any] = {}
+
+
 class LiveTask:
     """A task that has been touched and has not ended for good."""
 
@@ -28,11 +31,13 @@ class LiveTask:
         "banned",
         "cancelling",
         "charged",
+        "escalations",
         "facts",
         "handle",
         "lost",
         "not_before",
         "observed",
+        "resources",
         "source",
         "state",
         "token",
@@ -44,6 +49,10 @@ class LiveTask:
         """The current attempt, or the last that is over while the task is pending."""
         self.charged = 0
         """Failures of its program so far."""
+        self.escalations = 0
+        """How often it was given more, because it ended for want of it."""
+        self.resources: Mapping[str, Any] = _NOTHING
+        """What it is given otherwise than it asks for, by the names of `TaskResources`."""
         self.lost = 0
         """Attempts that were lost so far."""
         self.source = ""
@@ -124,6 +133,8 @@ class SweepState:
         self.total = 0
         self.digest = ""
         self.retries = 0
+        self.on_oom: Optional[Mapping[str, Any]] = None
+        """The rule for tasks that end for want of memory, as `retries.OnOom` writes it."""
         self.hold_after = 0
         self.seed = 0
         self.keep_going = False

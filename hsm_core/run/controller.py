@@ -91,13 +91,14 @@ class Controller:
         *,
         health_interval_s: float = 60.0,
         collect_interval_s: float = 0.0,
+        memory_mb: Callable[[int], Optional[int]] = lambda index: None,
         grace_s: float = 10.0,
         verify: bool = False,
         catcher: Optional[SignalCatcher] = None,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._layout = layout
-        self._engine = Engine(state, strategy, collect_interval_s)
+        self._engine = Engine(state, strategy, collect_interval_s, memory_mb)
         self._plugins = plugins
         self._journal = journal
         self._lease = lease
@@ -327,7 +328,7 @@ class Controller:
 
     def _carry_out(self, instruction: Instruction) -> None:
         if isinstance(instruction, Submit):
-            self._workers[instruction.source].submit(instruction.token, instruction.attempts)
+            self._workers[instruction.source].submit(instruction.token, instruction.attempts, instruction.resources)
         elif isinstance(instruction, Find):
             self._workers[instruction.source].find(instruction.token, instruction.attempts)
         elif isinstance(instruction, Cancel):

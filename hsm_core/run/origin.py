@@ -42,6 +42,7 @@ def _write(layout: SweepLayout, settings: Settings, sweep: SweepFile, versions: 
         "command": list(settings.command),
         "arg_style": settings.arg_style,
         "retries": settings.retries,
+        "on_oom": settings.on_oom,
         "timeout_s": settings.timeout_s,
         "verify_sync": settings.verify_sync,
         "provenance": fingerprint(Path(settings.project_dir), settings.argv or None, versions),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 import sys
 from dataclasses import dataclass
@@ -73,6 +74,13 @@ def prepare(config: LoadedConfig, sweep_path: Path, options: RunOptions, plugins
         specs = resolve_sources(parse_sources(asked), config, plugins)
         plugins.strategy(strategy)
     command = sweep.command or project.command
+    resources = read_resources(sweep.resources, config.config.resources)
+    on_oom = config.config.retries.on_oom
+    if on_oom is not None and resources.memory_mb is None:
+        raise ConfigError(
+            "retries.on_oom gives tasks more memory, but nobody says how much they have at first",
+            "hsm config set resources.memory 4G",
+        )
     settings = Settings(
         project_dir=str(config.project_dir),
         total=total,
@@ -89,6 +97,7 @@ def prepare(config: LoadedConfig, sweep_path: Path, options: RunOptions, plugins
         seed=secrets.randbits(31),
         parallel_limit=options.parallel_limit or compute.parallel_limit,
         retries=compute.retries if options.retries is None else options.retries,
+        on_oom=None if on_oom is None else dataclasses.asdict(on_oom),
         timeout_s=options.timeout_s or compute.timeout_s,
         grace_s=compute.grace_s,
         hold_after=compute.hold_after,
@@ -96,7 +105,7 @@ def prepare(config: LoadedConfig, sweep_path: Path, options: RunOptions, plugins
         result_collection_interval_s=compute.result_collection_interval_s,
         keep_going=options.keep_going,
         verify_sync=options.verify_sync,
-        resources=read_resources(sweep.resources, config.config.resources),
+        resources=resources,
     )
     check_script(settings)
     warnings = tuple(str(problem) for problem in (*config.warnings, *sweep.warnings))

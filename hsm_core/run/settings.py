@@ -43,6 +43,7 @@ class Settings:
     seed: int = 0
     parallel_limit: Optional[int] = None
     retries: int = 0
+    on_oom: Optional[Mapping[str, Any]] = None
     timeout_s: Optional[float] = None
     grace_s: float = 10.0
     hold_after: int = 10

@@ -184,9 +184,14 @@ class Worker:
         """Open the source, then wait for instructions."""
         self._thread.start()
 
-    def submit(self, token: str, attempts: Sequence[Attempt]) -> None:
-        """Submit these attempts; answered by `Answered` or `Failed`."""
-        self._inbox.put(lambda: self._submit(token, attempts))
+    def submit(
+        self, token: str, attempts: Sequence[Attempt], resources: Mapping[Attempt, Mapping[str, Any]] = {}
+    ) -> None:
+        """Submit these attempts; answered by `Answered` or `Failed`.
+
+        :param resources: what some of them are given otherwise than they ask for.
+        """
+        self._inbox.put(lambda: self._submit(token, attempts, resources))
 
     def find(self, token: str, attempts: Sequence[Attempt]) -> None:
         """Look for a submission; answered by `Found` or `Failed`."""
@@ -299,9 +304,9 @@ class Worker:
             self._call = None
             _log.debug("call", source=self.id, call=call, seconds=round(time.monotonic() - began, 6))
 
-    def _submit(self, token: str, attempts: Sequence[Attempt]) -> None:
+    def _submit(self, token: str, attempts: Sequence[Attempt], resources: Mapping[Attempt, Mapping[str, Any]]) -> None:
         def submit() -> None:
-            answers, tasks = self._make_tasks(attempts)
+            answers, tasks = self._make_tasks(attempts, resources)
             if tasks:
                 result = self._plugins.submit(self._source, SubmitRequest(token, tasks))
                 answers += checked_result(result).answers
@@ -312,13 +317,19 @@ class Worker:
 
         self._guarded("submit", 120.0, submit, token, attempts)
 
-    def _make_tasks(self, attempts: Sequence[Attempt]) -> Tuple[List[TaskAnswer], List[TaskSpec]]:
+    def _make_tasks(
+        self, attempts: Sequence[Attempt], resources: Mapping[Attempt, Mapping[str, Any]]
+    ) -> Tuple[List[TaskAnswer], List[TaskSpec]]:
         """The tasks to submit, and a refusal for each whose command cannot be built: it is that task's fault alone."""
         refusals: List[TaskAnswer] = []
         tasks: List[TaskSpec] = []
         for attempt in attempts:
             try:
-                tasks.append(self._make_task(attempt, self._far_sweep_dir))
+                task = self._make_task(attempt, self._far_sweep_dir)
+                if attempt in resources:
+                    given = dataclasses.replace(task.resources, **resources[attempt])
+                    task = dataclasses.replace(task, resources=given)
+                tasks.append(task)
             except HsmError as error:
                 refusals.append(TaskAnswer(attempt, Acceptance.REJECTED, reason=error.message))
         return refusals, tasks

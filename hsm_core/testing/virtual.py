@@ -93,6 +93,8 @@ class VirtualSource:
     ) -> None:
         self.id = id
         self.offered = capabilities
+        self.granted: Dict[Attempt, Mapping[str, object]] = {}
+        """What attempts were given otherwise than they asked for."""
         self._clock = clock
         self._ledger = ledger
         self._fate = fate

@@ -42,6 +42,7 @@ class VirtualSweep:
         clock: Clock,
         journal: List[Event],
         watch: Callable[[SweepState], None] = lambda state: None,
+        memory_mb: Callable[[int], Optional[int]] = lambda index: None,
         **opened: object,
     ) -> None:
         self.clock = clock
@@ -51,7 +52,7 @@ class VirtualSweep:
         self._sources = {source.id: source for source in sources}
         self._watch = watch
         journal.append(make("opened", clock.now, epoch=replay(journal).epoch + 1, **opened))
-        self.engine = Engine(replay(journal), strategy)
+        self.engine = Engine(replay(journal), strategy, memory_mb=memory_mb)
         self._inbox: Dict[str, Deque[Callable[[], _Answer]]] = {id: deque() for id in self._sources}
         self._answers: Dict[str, _Outstanding] = {}
         self._overdue: Set[str] = set()
@@ -153,7 +154,8 @@ class VirtualSweep:
             source = self._sources[id]
             try:
                 if isinstance(instruction, Submit):
-                    _, token, asked = instruction
+                    _, token, asked, resources = instruction
+                    source.granted.update(resources)
                     result = source.submit(token, asked)
                     return lambda: self._well(id, "submit", engine.answered(id, token, asked, result, self._t))
                 if isinstance(instruction, Find):

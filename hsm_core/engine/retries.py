@@ -1,0 +1,73 @@
+"""Whether a task whose attempt ended is tried again, what that costs it, and what it is then given more of. Pure.
+
+`retries` of the sweep is how many failures of its program any task may have; a class of failure may have a rule of its
+own, which counts by itself (`OnOom`). What a rule decides is journalled with the end of the attempt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, Mapping, Optional
+
+from ..contract import TaskState
+from .reduce import signature_of, verdict_of
+from .state import LiveTask
+
+__all__ = ["OnOom", "decide_again"]
+
+
+@dataclass(frozen=True)
+class OnOom:
+    """A task that ended for want of memory is given more, and charged nothing.
+
+    :param times: how often at the most, for one task.
+    :param factor: by which its memory grows each time.
+    :param most_mb: the most that it is ever given; None: no bound but `times`.
+    """
+
+    times: int = 3
+    factor: float = 2.0
+    most_mb: Optional[int] = None
+
+    @classmethod
+    def from_json(cls, data: Optional[Mapping[str, Any]]) -> Optional[OnOom]:
+        """As it was journalled; None where there is no rule."""
+        return None if data is None else cls(data["times"], data["factor"], data.get("most_mb"))
+
+    def next_memory_mb(self, given_mb: Optional[int], times: int) -> Optional[int]:
+        """What a task gets that ran out of `given_mb`, having been given more `times` times; None: it gets no more."""
+        if given_mb is None or times >= self.times:
+            return None
+        wanted = max(given_mb + 1, round(given_mb * self.factor))
+        if self.most_mb is not None:
+            wanted = min(wanted, self.most_mb)
+        return wanted if wanted > given_mb else None
+
+
+def decide_again(
+    task: LiveTask, record: Mapping[str, Any], retries: int, on_oom: Optional[OnOom], memory_mb: Optional[int]
+) -> Optional[Dict[str, Any]]:
+    """The field `again` of the end of an attempt; None: that was its last.
+
+    :param memory_mb: what each attempt of the task asks for by itself; None where nobody said.
+    """
+    if task.cancelling:
+        return None
+    if record.get("state") == "preempted":
+        return {"charged": False, "reason": "preempted"}
+    verdict = verdict_of(record)
+    if verdict is TaskState.CANCELLED and record.get("by"):
+        return None  # a person ended it, with the scheduler's own tools
+    if verdict is TaskState.CANCELLED:
+        return {"charged": False, "reason": "ended when its controller was interrupted"}
+    if verdict not in (TaskState.FAILED, TaskState.TIMEOUT):
+        return None
+    if record.get("oom_killed") and on_oom is not None:
+        given_mb = task.resources.get("memory_mb", memory_mb)
+        more_mb = on_oom.next_memory_mb(given_mb, task.escalations)
+        if more_mb is not None:
+            reason = f"out of memory with {given_mb} MB; {more_mb} MB next"
+            return {"charged": False, "reason": reason, "resources": {"memory_mb": more_mb}}
+    if task.charged < retries:
+        return {"charged": True, "reason": signature_of(record)}
+    return None
