@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Callable, Collection, Dict, List, Mapping, Optional, Sequence, Set
+from typing import Any, Callable, Collection, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..config.units import parse_memory
 from ..contract import (
@@ -101,6 +101,8 @@ class PoolSource:
         self._worked = False
         self._blocked = ""
         self._silent = ""
+        self._doubtful = False
+        self._audited_at = float("-inf")
         self._pinged_at = self._heard_at = float("-inf")
 
     # --- the contract
@@ -167,6 +169,7 @@ class PoolSource:
             if runner.gone:
                 self._dismiss(0.0)
                 self._blocked = self._silent = ""
+        self._doubtful = self._doubtful or (bool(garbage) and not self._host.is_here)
         ended = {attempt for attempt, kind, _, _ in observations if kind is ObservationKind.ENDED}
         adopted = [
             attempt
@@ -180,6 +183,10 @@ class PoolSource:
             observations += self._settle(adopted)
         elif not adopted and self._adopted:
             self._reserve({})
+        if self._doubtful and now - self._audited_at >= self._settle_interval_s:
+            # What made no sense may have been the end of a task.
+            self._doubtful, self._audited_at = False, now
+            observations += self._ask_after([a for a in handles if a not in ended and a not in adopted], False)[0]
         health = self._report()
         return PollResult(observations, complete=False, garbage=garbage, health=None if health == before else health)
 
@@ -356,11 +363,23 @@ class PoolSource:
 
     def _settle(self, attempts: Sequence[Attempt]) -> List[Observation]:
         """Find out about attempts whose runner does not talk to us; what never started never will."""
+        seen, running = self._ask_after(attempts, True)
+        self._strays.difference_update(one.attempt for one in seen if one.attempt not in running)
+        self._reserve(running)
+        return seen
+
+    def _ask_after(
+        self, attempts: Sequence[Attempt], withdraw: bool
+    ) -> Tuple[List[Observation], Dict[Attempt, Dict[str, Any]]]:
+        """What became of attempts, by their folders; and those that may run, with what is known of them.
+
+        :param withdraw: what never started never will.
+        """
         self._worked = True
         question = {
             "sweep_dir": self._scratch.sweep_dir,
             "tasks": self._scratch.names(attempts),
-            "withdraw": True,
+            "withdraw": withdraw,
             "takeover": self._scratch.opened.takeover,
             "last_words": not self._host.is_here,
         }
@@ -373,10 +392,7 @@ class PoolSource:
             seen.append(Observation((index, attempt), kind, record, _reason(detail)))
             if kind in (ObservationKind.STARTED, ObservationKind.UNKNOWN):
                 running[index, attempt] = dict(record or {})
-            else:
-                self._strays.discard((index, attempt))
-        self._reserve(running)
-        return seen
+        return seen, running
 
     def _reserve(self, running: Dict[Attempt, Dict[str, Any]]) -> None:
         """Keep free what adopted tasks still use."""
