@@ -228,12 +228,15 @@ class PollResult:
     :param complete: everything was seen, so that a task which is not among the observations is not there.
     :param garbage: lines that made no sense; reported, never fatal.
     :param health: how the source is, when that has changed.
+    :param again_s: when the next poll is worth making, in seconds from now; None: after `Capabilities.poll_interval_s`,
+        which is also the longest that this may say.
     """
 
     observations: Sequence[Observation]
     complete: bool = True
     garbage: Sequence[str] = ()
     health: Optional[HealthReport] = None
+    again_s: Optional[float] = None
 
 
 class Glimpse(NamedTuple):

@@ -125,6 +125,8 @@ _PROJECT_S = 600.0
 """How long the project may be looked at: the first time every file of it is read, here and there."""
 _OVER = frozenset({ObservationKind.ENDED, ObservationKind.LOST, ObservationKind.WITHDRAWN, ObservationKind.REFUSED})
 _log = Log("worker")
+_MIN_PAUSE_S = 0.02
+"""The shortest, whatever a source says."""
 _MAX_PAUSE_S = 30.0
 """The longest pause between two polls when they fail."""
 _SHORTEST_PORTION_S = 0.1
@@ -174,7 +176,7 @@ class Worker:
         self._inbox: Inbox[Any] = Inbox()
         self._poll_asked = False
         self._failed_polls = 0
-        self._poll_interval_s = 1.0
+        self._poll_interval_s = self._pause_s = 1.0
         self._call: Optional[Tuple[str, float, float]] = None
         self._thread = threading.Thread(target=self._run, name=f"source-{self.id}", daemon=True)
 
@@ -246,7 +248,7 @@ class Worker:
                 self._failed_polls = 0 if self._poll() else self._failed_polls + 1
                 now = time.monotonic()
                 # A host that cannot be reached is asked less often, but soon after it may have come back.
-                next_poll = now + min(_MAX_PAUSE_S, self._poll_interval_s * 2.0 ** min(self._failed_polls, 10))
+                next_poll = now + min(_MAX_PAUSE_S, self._pause_s * 2.0 ** min(self._failed_polls, 10))
             elif now >= next_poll:
                 next_poll = now + self._poll_interval_s
             if now >= next_health:
@@ -349,8 +351,11 @@ class Worker:
         def poll() -> None:
             result = checked_news(self._plugins.poll(self._source, dict(self._handles)))
             news = [self._completed(seen) for seen in result.observations]
+            again_s = self._poll_interval_s if result.again_s is None else result.again_s
+            self._pause_s = min(max(again_s, _MIN_PAUSE_S), self._poll_interval_s)
             self._post(Polled(self.id, dataclasses.replace(result, observations=news)))
 
+        self._pause_s = self._poll_interval_s
         return self._guarded("poll", 60.0, poll)
 
     def _completed(self, seen: Observation) -> Observation:

@@ -29,6 +29,7 @@ __all__ = ["JobRunner"]
 
 SPEC_PATIENCE_S = 60.0  # how long a file may take to be seen on another node
 OFFSET_WIDTH = 12  # digits of an offset in a job's file of tasks
+HOLD_S = 0.2  # a start is not told for so long: a short task's end says all of it
 TERM_ECHO_S = 0.3  # a scheduler that ends a job tells every process of it, in any order, within this time
 WALLTIME_SLACK_S = 5.0  # a job that is told to end so shortly before its walltime is ended for that
 
@@ -45,6 +46,7 @@ class News(base.Output):
         self.helped = helped
         self.events: "List[List[Any]]" = []  # nothing waits to be sent
         self.unwritten: "List[Tuple[bytes, Any]]" = []
+        self.held: "Dict[Tuple[int, int], Tuple[float, Any]]" = {}  # starts, and since when
         self.open = True
 
     def event(self, kind: str, key: "Tuple[int, int]", detail: "Any") -> None:
@@ -53,11 +55,27 @@ class News(base.Output):
             return  # another element was quicker, as is to be expected
         if kind in ("started", "ended"):
             detail = dict(detail, runner=self.runner)  # it need not be the element that the task was given to
-        if kind in KINDS:
-            self.unwritten.append((b"%d.%d.%s" % (key[0], key[1], KINDS[kind]), detail))
-            self.flush()
+        if kind == "started":
+            self.held[key] = time.monotonic(), detail
+        elif kind in KINDS:
+            self.held.pop(key, None)
+            self.write(kind, key, detail)
         else:
             self.line({kind: detail})
+
+    def write(self, kind: str, key: "Tuple[int, int]", detail: "Any") -> None:
+        """Leave a file, now or as soon as that is possible."""
+        self.unwritten.append((b"%d.%d.%s" % (key[0], key[1], KINDS[kind]), detail))
+        self.flush()
+
+    def tell_starts(self, now: float) -> "Optional[float]":
+        """Leave word of what has been running for a while; when there is more to tell."""
+        for key, (since, detail) in list(self.held.items()):
+            if now < since + HOLD_S:
+                return since + HOLD_S
+            del self.held[key]
+            self.write("started", key, detail)
+        return None
 
     def line(self, value: "Any") -> None:
         """Anything else goes to the job's own output, for a person."""
@@ -104,6 +122,7 @@ class JobRunner(base.Runner):
         self.help_s = float(job.get("help_s") or 0.0)
         self.read_others = others
         self.others: "Optional[Iterator[Any]]" = None
+        self.starts_at: "Optional[float]" = None
         self.borrowed: "Set[Tuple[int, int]]" = set()
         self.warned = False
         self.told_to_end: "Callable[[float], bool]" = lambda wait: False
@@ -113,11 +132,24 @@ class JobRunner(base.Runner):
         gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         self.gpus_given = bool(gpus)
         init["gpus"] = gpus.split(",") if gpus else []
-        base.Runner.__init__(self, init, News(os.path.join(folder, b"news"), init["runner"], self.help_s > 0))
+        self.news = News(os.path.join(folder, b"news"), init["runner"], self.help_s > 0)
+        base.Runner.__init__(self, init, self.news)
         self.requests = os.path.join(folder, b"requests")
         self.controlled = False  # by requests only
         self.restart = restart
         self.identity_text += base.status_text({"restart": restart})
+
+    def turn(self) -> None:
+        """As ever, and word of what has started."""
+        base.Runner.turn(self)
+        self.starts_at = self.news.tell_starts(time.monotonic())
+
+    def wait_s(self, now: float) -> "Optional[float]":
+        """As ever, but for starts of which nothing has been said."""
+        waiting = base.Runner.wait_s(self, now)
+        if self.starts_at is None:
+            return waiting
+        return min(max(0.0, self.starts_at - now), float("inf") if waiting is None else waiting)
 
     def announce(self, init: "Mapping[str, Any]") -> None:
         """The scheduler knows where we are: say it to the job's own output only."""

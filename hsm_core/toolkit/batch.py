@@ -10,6 +10,7 @@ import contextlib
 import os
 import sys
 import time
+from dataclasses import replace
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ..contract import (
@@ -55,6 +56,10 @@ _LOOKAHEAD = 10_000
 _CALLS_PER_MINUTE = 30
 _ASK_AGAIN_S = 10.0
 """A cluster that does not tell its limits, or its queue, is left alone so long."""
+_SHORTEST_PAUSE_S = 0.1
+_SLOWER = 1.5
+_SHARE_OF_LOOKS = 20.0
+"""A pause between two looks for news is so many times as long as a look takes."""
 _QUIET_S = 5.0
 """So long after a submission without an answer the scheduler may not show yet what it has accepted."""
 _KILL_SLACK_S = 15.0
@@ -95,6 +100,8 @@ class BatchSource:
         self._problem = ""
         self._ask_again_at = float("-inf")
         self._in_doubt: Dict[str, float] = {}
+        self._longest_pause_s = 1.0 if isinstance(host, LocalHost) else 5.0
+        self._pause_s = self._longest_pause_s
 
     # --- the contract
 
@@ -126,7 +133,7 @@ class BatchSource:
             slots=self._slots,
             lookahead=self._lookahead,
             push=False,
-            poll_interval_s=1.0 if isinstance(self._host, LocalHost) else 5.0,
+            poll_interval_s=self._longest_pause_s,
             outlives_host=True,
             interrupts=False,
             about=self._dialect.release,
@@ -205,7 +212,15 @@ class BatchSource:
 
     def poll(self, handles: Mapping[Attempt, Handle]) -> PollResult:
         """News from the jobs' files; now and then the scheduler's words."""
-        return self._now_open.watch.look(handles)
+        began = self._clock()
+        result = self._now_open.watch.look(handles)
+        if not isinstance(self._host, LocalHost):
+            return result
+        # Files here cost little to look at, so the look may follow the news; but never to make a slow disk slower.
+        self._pause_s = _SHORTEST_PAUSE_S if result.observations else self._pause_s * _SLOWER
+        self._pause_s = max(self._pause_s, (self._clock() - began) * _SHARE_OF_LOOKS)
+        self._pause_s = min(self._pause_s, self._longest_pause_s)
+        return replace(result, again_s=self._pause_s)
 
     def cancel(self, handles: Mapping[Attempt, Handle], grace_s: float) -> None:
         """What has not started is claimed, so that it never does; what runs is asked by way of its runner."""

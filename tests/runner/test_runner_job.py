@@ -113,10 +113,20 @@ def test_a_share(jobs: Jobs) -> None:
     """An element runs its own tasks, one after another; each end has a record, beside the task and in the news."""
     jobs.write([["true"]], [["false"], ["true"]])
     jobs.run(1)
-    assert [(index, kind) for index, kind, _ in jobs.news()] == [(2, "s"), (2, "e"), (1, "s"), (1, "e")]
+    assert [(index, kind) for index, kind, _ in jobs.news()] == [(2, "e"), (1, "e")]
     assert {index: record["state"] for index, record in jobs.ends().items()} == {1: "failed", 2: "completed"}
     assert read_status(str(jobs.sweep / "tasks" / "task_1" / "status.yaml"))["runner"] == "t.0.1"
     assert not (jobs.sweep / "tasks" / "task_0").exists()
+
+
+def test_what_runs_for_a_while_is_told(here: Jobs) -> None:
+    """The start of a task that goes on is news by itself; of one that is over at once its end says everything."""
+    here.write([here.listener(0), ["true"]], slots=2)
+    process = here.start()
+    here.until(lambda: {(0, "s"), (1, "e")} <= {(index, kind) for index, kind, _ in here.news()})
+    assert (1, "s") not in [(index, kind) for index, kind, _ in here.news()]
+    process.send_signal(signal.SIGTERM)
+    process.wait(DEADLINE_S)
 
 
 def test_a_second_start_runs_nothing(jobs: Jobs) -> None:
@@ -124,7 +134,7 @@ def test_a_second_start_runs_nothing(jobs: Jobs) -> None:
     jobs.write([["true"]])
     jobs.run(0)
     jobs.run(0)
-    assert sorted(kind for _, kind, _ in jobs.news()) == ["e", "r", "s"]
+    assert sorted(kind for _, kind, _ in jobs.news()) == ["e", "r"]
 
 
 def test_news_is_taken_away_once_it_was_read(here: Jobs) -> None:
@@ -133,7 +143,7 @@ def test_news_is_taken_away_once_it_was_read(here: Jobs) -> None:
     here.run()
     request = {"sweep_dir": str(here.sweep), "jobs": [str(here.folder)]}
     read = job_news.news(request)["news"]
-    assert len(read) == 2
+    assert len(read) == 1
     assert job_news.news({**request, "taken": [item[0] for item in read]})["news"] == []
     assert here.news(look=[[0, 1, "task_0"]])[0][1] == "e", "the task's own folder still says it"
 
@@ -168,7 +178,7 @@ def test_the_rest_of_a_share_is_given_back(here: Jobs) -> None:
     here.until(here.running)
     process.send_signal(signal.SIGTERM)
     process.wait(DEADLINE_S)
-    assert sorted((index, kind) for index, kind, _ in here.news()) == [(0, "e"), (0, "s"), (1, "w"), (2, "w")]
+    assert sorted((index, kind) for index, kind, _ in here.news() if kind != "s") == [(0, "e"), (1, "w"), (2, "w")]
 
 
 def test_a_program_that_was_quicker(here: Jobs) -> None:
