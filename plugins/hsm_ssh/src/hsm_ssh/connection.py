@@ -11,8 +11,8 @@ from typing import Callable, List, Optional
 
 from .dial import Stream
 from .errors import RefusedError, SshError
-from .keys import offers, opened_agent
 from .known_hosts import preferred_kinds, read_known_hosts, verify
+from .login import log_in
 from .quiet import paramiko
 from .target import Target
 
@@ -62,7 +62,7 @@ class Connection:
         self._transport = self._shake_hands(dial, deadline)
         try:
             self._verify_host()
-            self._let_in(deadline)
+            log_in(self._transport, target, deadline)
         except BaseException:
             self._transport.close()
             raise
@@ -102,10 +102,13 @@ class Connection:
         channel = self._open("session", None, deadline)
         try:
             self._before(deadline, channel, lambda: channel.exec_command(line))
-        except paramiko.SSHException:
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            channel.close()
+            if not self.alive:
+                raise SshError(f"{self.target.alias}: {self._why()}") from error
             if time.monotonic() >= deadline:
-                raise self._too_late() from None
-            raise SshError(f"{self.target.alias}: it refuses to run commands: {self._why()}") from None
+                raise self._too_late() from error
+            raise SshError(f"{self.target.alias}: it refuses to run commands", f"try: {self.target.ssh}") from error
         return channel
 
     def open_tunnel(self, target: Target, deadline: float) -> Stream:
@@ -131,11 +134,14 @@ class Connection:
                 timeout=left,
             )
         except paramiko.ChannelException as error:
-            raise NoRoomError(f"{self.target.alias}: {error.text or 'refuses'}") from error
+            raise self._no_room() from error
         except (paramiko.SSHException, EOFError, OSError) as error:
-            if self.alive and time.monotonic() >= deadline:
-                raise self._too_late() from error
-            raise SshError(f"{self.target.alias}: {self._why()}") from error
+            if not self.alive:
+                raise SshError(f"{self.target.alias}: {self._why()}") from error
+            if str(error).startswith("Unable to open"):
+                # Refused; the refusal itself went to another thread, because paramiko keeps one for all.
+                raise self._no_room() from error
+            raise self._too_late() from error
 
     def _before(self, deadline: float, channel: paramiko.Channel, call: Callable[[], object]) -> None:
         """Call something that knows no deadline; closing the channel ends its waiting."""
@@ -146,6 +152,9 @@ class Connection:
             call()
         finally:
             timer.cancel()
+
+    def _no_room(self) -> NoRoomError:
+        return NoRoomError(f"{self.target.alias}: it allows no further session", "see MaxSessions of sshd")
 
     def _too_late(self) -> TimeoutError:
         self.doubt()
@@ -189,6 +198,8 @@ class Connection:
             except _TurnedAwayError as error:
                 wait_s = pause_s * random.uniform(0.5, 1.5)
                 pause_s *= 2
+                if self.target.proxy_command is not None:
+                    raise SshError(f"{self.target.alias}: its ProxyCommand failed", f"try: {self.target.ssh}") from None
                 if time.monotonic() + wait_s >= deadline:
                     raise SshError(
                         f"{self.target.alias}: {error}", "does it have too many newcomers (MaxStartups of sshd)?"
@@ -200,11 +211,13 @@ class Connection:
         try:
             transport = paramiko.Transport(stream)  # type: ignore[arg-type] # it asks for no more than a Stream has
             transport.daemon = True
+            transport.name = f"ssh-{self.target.alias}"
             transport.use_compression(self._manners.compression)
             self._prefer_known_kinds(transport)
             left = max(0.1, deadline - time.monotonic())
             transport.banner_timeout = transport.handshake_timeout = left
             transport.start_client(timeout=left)
+            transport.get_remote_server_key()  # raises if they came to no agreement: at its deadline it just returns
             return transport
         except (paramiko.SSHException, EOFError, OSError) as error:
             version = transport.remote_version if transport is not None else ""
@@ -212,8 +225,10 @@ class Connection:
                 transport.close()
             stream.close()
             words = str(error) or "it hung up"
-            if version:
-                raise SshError(f"{self.target.alias}: no agreement with {version}: {words}") from error
+            if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
+                raise RefusedError(f"{self.target.alias}: no agreement with {version}: {words}") from error
+            if version and time.monotonic() < deadline:
+                raise SshError(f"{self.target.alias}: the connection was cut while it was made: {words}") from error
             if time.monotonic() >= deadline:
                 raise SshError(
                     f"{self.target.alias}: {self.target.hostname} port {self.target.port} takes connections, and says "
@@ -234,70 +249,6 @@ class Connection:
     def _verify_host(self) -> None:
         key = self._transport.get_remote_server_key()
         verify(self.target, key.get_name(), key.asbytes(), read_known_hosts(self.target))
-
-    def _let_in(self, deadline: float) -> None:
-        """Offer our keys, one after the other."""
-        locked: List[str] = []
-        offered = 0
-        with opened_agent(self.target) as held:
-            for offer in offers(self.target, held, locked):
-                key = offer.load()
-                if key is None:
-                    continue
-                offered += 1
-                if self._offer(key, deadline):
-                    return
-        self._explain(offered, locked)
-
-    def _offer(self, key: paramiko.PKey, deadline: float) -> bool:
-        target = self.target
-        self._transport.auth_timeout = max(1.0, deadline - time.monotonic())
-        try:
-            further = self._transport.auth_publickey(target.user, key)
-        except paramiko.BadAuthenticationType as error:
-            raise RefusedError(
-                f"{target.alias}: it takes no keys, only: {', '.join(error.allowed_types)}",
-                "hsm never types passwords: ask its administrator how programs may log in",
-            ) from error
-        except paramiko.AuthenticationException as error:
-            if self._transport.is_active():
-                return False
-            raise self._broke_off(error) from error
-        except (paramiko.SSHException, EOFError, OSError) as error:
-            raise self._broke_off(error) from error
-        if further:
-            raise RefusedError(
-                f"{target.alias}: a key is not enough for it, it also wants: {', '.join(further)}",
-                "hsm never types passwords or codes: ask its administrator how programs may log in",
-            )
-        return True
-
-    def _broke_off(self, error: Exception) -> SshError:
-        words = str(error) or "the connection was cut"
-        if "too many" in words.lower():
-            return RefusedError(
-                f"{self.target.alias}: too many keys were offered before the right one",
-                "name it in ~/.ssh/config: IdentityFile PATH, and IdentitiesOnly yes",
-            )
-        return SshError(f"{self.target.alias}: while logging in: {words}", f"try: {self.target.ssh}")
-
-    def _explain(self, offered: int, locked: List[str]) -> None:
-        """Nothing let us in. :raises RefusedError: always."""
-        target = self.target
-        if locked:
-            raise RefusedError(
-                f"{target.alias}: the key {locked[0]} needs its passphrase, and there is nobody to ask here",
-                f"unlock it once: ssh-add {locked[0]}",
-            )
-        if not offered:
-            raise RefusedError(
-                f"{target.alias}: there is no key to offer: neither an agent's nor a file",
-                f"make one with ssh-keygen -t ed25519, and take it there with: ssh-copy-id {target.alias}",
-            )
-        raise RefusedError(
-            f"{target.alias}: {target.user} was not let in: none of {offered} keys is welcome there",
-            f"is the user right? take a key there with: ssh-copy-id {target.alias}",
-        )
 
 
 class _TurnedAwayError(Exception):

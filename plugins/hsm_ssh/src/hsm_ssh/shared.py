@@ -24,6 +24,8 @@ _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 _REFUSED_PAUSE_S = 15.0
 """After a refusal: servers lock out who knocks too often with the wrong key."""
+_REFUSALS = 100
+_REFUSED_TURN_S = 0.02
 _HOPS = 8
 
 
@@ -72,6 +74,7 @@ class Machine:
         :raises SshError: the machine cannot be reached.
         :raises TimeoutError: not before the deadline.
         """
+        refused = 0
         while True:
             connection = self._reserve(deadline, lasting)
             try:
@@ -80,12 +83,12 @@ class Machine:
                 self._leave(connection, lasting)
                 if not isinstance(error, NoRoomError):
                     raise
+                refused += 1
+                if refused >= _REFUSALS:
+                    raise
                 with self._changed:
-                    if connection.sessions == 0 and connection.limit <= 1:
-                        raise SshError(
-                            f"{self.address}: it allows no sessions at all", "see MaxSessions of sshd"
-                        ) from None
                     connection.limit = max(1, connection.sessions)
+                time.sleep(_REFUSED_TURN_S)  # a server needs a moment to see that a session is over
                 continue
             return Session(channel, connection, partial(self._leave, connection, lasting))
 

@@ -21,7 +21,7 @@ __all__ = ["Target", "expand", "resolve"]
 _ASK_S = 20.0
 """How long `ssh -G` may take: `Match exec` runs programs."""
 _IDENTITIES = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
-_HOP = re.compile(r"(?:ssh://)?(?:(?P<user>[^@]+)@)?(?P<host>\[[^\]]+\]|[^:\[\]]+)(?::(?P<port>[0-9]+))?/?")
+_HOP = re.compile(r"(?:ssh://)?(?:(?P<user>[^@\s]+)@)?(?P<host>\[[^\]\s]+\]|[^:@\[\]\s]+)(?::(?P<port>[0-9]+))?/?")
 
 
 @dataclass(frozen=True)

@@ -182,8 +182,9 @@ class SshServer:
         for path in (self.folder / name, self.folder / f"{name}.pub"):
             path.unlink(missing_ok=True)
         keygen = _find("ssh-keygen") or "ssh-keygen"
+        size = ["-b", "2048"] if kind == "rsa" else []
         subprocess.run(
-            [keygen, "-q", "-t", kind, "-N", "", "-C", self.name, "-f", str(self.folder / name)],
+            [keygen, "-q", "-t", kind, *size, "-N", "", "-C", self.name, "-f", str(self.folder / name)],
             check=True,
             stdin=subprocess.DEVNULL,
         )
@@ -248,9 +249,7 @@ class SshServer:
         """Switch the machine off: sshd, all sessions and, where it is isolated, all that they started."""
         if self._process is None:
             return
-        for pid in [*self.tree(), self._process.pid]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _send(signal.SIGKILL, [*self.tree(), self._process.pid])
         self._process.wait()
         self._process = None
 
@@ -290,22 +289,23 @@ class SshServer:
 
     def signal(self, number: int) -> None:
         """Send a signal to the processes that serve connections."""
-        for pid in self.sessions():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+        _send(number, self.sessions())
 
     @contextlib.contextmanager
     def frozen(self, listener: bool = False) -> Iterator[None]:
         """Within the block nothing that serves connections moves, nor, if wanted, the listener."""
         held = self.sessions() + (self.tree()[:1] if listener else [])
-        for pid in held:
-            os.kill(pid, signal.SIGSTOP)
+        _send(signal.SIGSTOP, held)
         try:
             yield
         finally:
-            for pid in held:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+            _send(signal.SIGCONT, held)
+
+
+def _send(number: int, pids: Sequence[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _free_port() -> int:
