@@ -7,14 +7,12 @@ tracks; the `.gitignore` files, deeper ones first; `.git/info/exclude`; what pro
 from __future__ import annotations
 
 import os
-import stat
 import subprocess
 from dataclasses import dataclass, field
 from typing import Dict, FrozenSet, Iterator, List, Mapping, Optional, Tuple
 
-from pathspec import GitIgnoreSpec
-
-from .there.tree import parents, to_text
+from .ignore import Line, last_word, read_lines
+from .there.tree import parents, to_bytes, to_text
 
 __all__ = ["Entry", "Rules", "walk"]
 
@@ -58,8 +56,8 @@ class Rules:
 
     root: bytes
     tracked: FrozenSet[str] = frozenset()
-    _git: Dict[str, Optional[GitIgnoreSpec]] = field(default_factory=dict)
-    _hsm: Dict[str, Optional[GitIgnoreSpec]] = field(default_factory=dict)
+    _git: Dict[str, List[Line]] = field(default_factory=dict)
+    _hsm: Dict[str, List[Line]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, root: bytes) -> Rules:
@@ -68,9 +66,9 @@ class Rules:
 
     def __post_init__(self) -> None:
         self._tracked_folders = parents(self.tracked)
-        self._own = GitIgnoreSpec.from_lines(_OWN)
+        self._own = read_lines(_OWN)
         everywhere = [*_LEFTOVERS, *_lines(os.path.join(self.root, b".git", b"info", b"exclude"))]
-        self._everywhere = GitIgnoreSpec.from_lines(everywhere)
+        self._everywhere = read_lines(everywhere)
 
     def verdict(self, path: str, is_folder: bool, hidden: bool) -> Tuple[bool, bool]:
         """Whether it is left out; and, for a folder, whether what is in it is, unless something stronger says no.
@@ -80,16 +78,15 @@ class Rules:
         name = path.rpartition("/")[2]
         if name in _NEVER or path == _OUTPUTS:
             return True, True
-        shown = path + "/" if is_folder else path
-        said = self._ask(self._hsm, b".hsmignore", path, shown)
+        said = self._ask(self._hsm, b".hsmignore", path, is_folder)
         if said is not None:
             return said, False
-        if self._own.match_file(shown):
+        if last_word(self._own, path, is_folder):
             # What is in it may be meant by a line of .hsmignore, but only if the folder was.
             return True, True
         if path in self.tracked:
             return False, False
-        ignored = hidden or self._ignored_by_git(path, shown)
+        ignored = hidden or self._ignored_by_git(path, is_folder)
         if is_folder and path in self._tracked_folders:
             return False, ignored
         return ignored, ignored
@@ -104,25 +101,22 @@ class Rules:
             at = path.find("/", at + 1)
         return self.verdict(path, is_folder, hidden)[0]
 
-    def _ignored_by_git(self, path: str, shown: str) -> bool:
-        said = self._ask(self._git, b".gitignore", path, shown)
+    def _ignored_by_git(self, path: str, is_folder: bool) -> bool:
+        said = self._ask(self._git, b".gitignore", path, is_folder)
         if said is None:
-            said = self._everywhere.check_file(shown).include
+            said = last_word(self._everywhere, path, is_folder)
         return bool(said)
 
-    def _ask(self, specs: Dict[str, Optional[GitIgnoreSpec]], file: bytes, path: str, shown: str) -> Optional[bool]:
+    def _ask(self, read: Dict[str, List[Line]], file: bytes, path: str, is_folder: bool) -> Optional[bool]:
         """What the ignore files of one name say, the deepest first: left out, taken back in, or nothing."""
         cut = path.rfind("/")
         while True:
             folder = path[: max(cut, 0)]
-            if folder not in specs:
-                lines = _lines(os.path.join(self.root, os.fsencode(folder), file))
-                specs[folder] = GitIgnoreSpec.from_lines(lines) if lines else None
-            spec = specs[folder]
-            if spec is not None:
-                said = spec.check_file(shown[cut + 1 :]).include
-                if said is not None:
-                    return said
+            if folder not in read:
+                read[folder] = read_lines(_lines(os.path.join(self.root, to_bytes(folder), file)))
+            said = last_word(read[folder], path[cut + 1 :], is_folder)
+            if said is not None:
+                return said
             if cut <= 0:
                 return None
             cut = path.rfind("/", 0, cut)
@@ -148,15 +142,10 @@ def walk(rules: Rules) -> Iterator[Entry]:
     return look(rules.root, "", False)
 
 
-def is_content(entry: Entry) -> bool:
-    """Whether it is something that can be copied: no pipe, socket or device."""
-    return stat.S_ISREG(entry.status.st_mode) or stat.S_ISLNK(entry.status.st_mode)
-
-
 def _lines(path: bytes) -> List[str]:
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read().splitlines()
+            return file.read().split("\n")
     except OSError:
         return []
 
