@@ -88,7 +88,8 @@ def hsm_discover_sources(request: DiscoverRequest) -> Iterable[SourceSpec]:  # t
     """Sources that can be used here and now, without being configured.
 
     Called when a person asks for `hpc`, runs `hsm config init` or `hsm plugins`. Must answer within three seconds; a
-    scheduler counts only if its server answers.
+    scheduler counts only if its server answers. With `request.describe` the specs may have options that are worth
+    seeing in a new configuration.
 
     Example::
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple
 
@@ -14,10 +15,15 @@ from ..errors import NotFoundError, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ..contract import SourceSpec
     from ..project import Detected
 
 __all__ = ["init"]
 
+_Row = Tuple[str, Optional[bool], str, str]
+"""Of the table: component, good (None: there need not be one), status, value."""
+_CLUSTER = "cluster"
+"""What the batch system of this machine is called in a new configuration."""
 _STYLES = {
     "argparse": "--learning_rate 0.1",
     "hydra": "learning_rate=0.1",
@@ -64,7 +70,8 @@ def init(
     console = Console(highlight=False)
     _say_hello(console, layout.root)
     detected = detect(layout.root)
-    _show_findings(console, detected)
+    batch, trouble = _find_batch(layout.root)
+    _show_findings(console, detected, _batch_row(detected.scheduler, batch, trouble))
 
     ask = interactive if interactive is not None else False
     may_ask = ask or (interactive is None and _terminal())
@@ -79,7 +86,7 @@ def init(
     if conda_env is None and detected.conda_env is not None:
         conda_env = detected.conda_env.value
 
-    text = render_config(name, script, python, arg_style, conda_env)
+    text = render_config(name, script, python, arg_style, conda_env, batch)
     _check(text)
     sweep = render_sweep(script, known.grid)
     files = {layout.config: text, layout.sweep_config: sweep, layout.readme: SWEEPS_README}
@@ -88,7 +95,7 @@ def init(
     kept = write_new([layout.outputs], files)
     created = [(_below(layout.root, path), _PURPOSES[path.name]) for path in files]
     created.append((_below(layout.root, layout.outputs) + "/", "Directory for sweep results"))
-    _say_done(console, created, [(_below(layout.root, old), copy.name) for old, copy in kept])
+    _say_done(console, created, [(_below(layout.root, old), copy.name) for old, copy in kept], batch)
 
 
 _PURPOSES = {
@@ -108,7 +115,32 @@ def _say_hello(console: Console, root: Path) -> None:
     console.print("Scanning project structure...")
 
 
-def _show_findings(console: Console, detected: Detected) -> None:
+def _find_batch(root: Path) -> Tuple[Optional[SourceSpec], str]:
+    """The batch system of this machine, as a configuration would name it, and why there is none that works."""
+    from ..contract import DiscoverRequest
+    from ..plugins import load
+
+    plugins = load()
+    specs, errors = plugins.discover(DiscoverRequest(str(root), describe=True))
+    found = [spec for spec in specs if plugins.source_type(spec.kind).family == "batch"]
+    if len(found) == 1:
+        return replace(found[0], name=_CLUSTER), ""
+    several = [f"several: {', '.join(spec.id for spec in found)}; name yours under `sources:`"] if found else []
+    return None, "; ".join([*several, *errors])
+
+
+def _batch_row(scheduler: Optional[str], batch: Optional[SourceSpec], trouble: str) -> _Row:
+    """What is said of it: a scheduler's commands alone are not enough to use it."""
+    if batch is not None:
+        return "HPC System", True, "Detected", scheduler or batch.kind.upper()
+    if trouble:
+        return "HPC System", False, "Not usable", trouble
+    if scheduler is not None:
+        return "HPC System", False, "Detected", f"{scheduler}; to use it: pip install hsm-{scheduler.lower()}"
+    return "HPC System", None, "None", "local: this machine"
+
+
+def _show_findings(console: Console, detected: Detected, batch_row: _Row) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -116,16 +148,16 @@ def _show_findings(console: Console, detected: Detected) -> None:
     for heading in ("Component", "Status"):
         table.add_column(heading, no_wrap=True)
     table.add_column("Path/Value", overflow="fold")
-    for component, good, status, value in _findings(detected):
+    for component, good, status, value in [*_findings(detected), batch_row]:
         table.add_row(component, Text(f"{_sign(console, good)} {status}"), Text(value))
     console.print(table)
     console.print()
 
 
-def _findings(detected: Detected) -> List[Tuple[str, Optional[bool], str, str]]:
-    """Rows of the table: component, good (None: there need not be one), status, value."""
+def _findings(detected: Detected) -> List[_Row]:
+    """What the folder itself shows."""
     script, scripts = detected.script, detected.scripts
-    rows: List[Tuple[str, Optional[bool], str, str]] = [("Project Name", True, "Detected", detected.name)]
+    rows: List[_Row] = [("Project Name", True, "Detected", detected.name)]
     if script is not None:
         rows.append(("Training Script", True, "Found", script.path))
     elif scripts:
@@ -144,10 +176,6 @@ def _findings(detected: Detected) -> List[Tuple[str, Optional[bool], str, str]]:
     else:
         how = "Active" if env.how == "Active" else "Named"
         rows.append(("Conda Environment", True, how, env.value if how == "Active" else f"{env.value} (in {env.how})"))
-    if detected.scheduler is None:
-        rows.append(("HPC System", None, "None", "local: this machine"))
-    else:
-        rows.append(("HPC System", True, "Detected", detected.scheduler))
     return rows
 
 
@@ -207,7 +235,12 @@ def _check(text: str) -> None:
         raise UsageError(problems[0].message, problems[0].hint)
 
 
-def _say_done(console: Console, created: Sequence[Tuple[str, str]], kept: Sequence[Tuple[str, str]]) -> None:
+def _say_done(
+    console: Console,
+    created: Sequence[Tuple[str, str]],
+    kept: Sequence[Tuple[str, str]],
+    batch: Optional[SourceSpec],
+) -> None:
     from rich.text import Text
 
     console.print(Text("Files created:", "bold"))
@@ -220,4 +253,7 @@ def _say_done(console: Console, created: Sequence[Tuple[str, str]], kept: Sequen
     console.print(Text("Next:", "bold"))
     console.print("  1. Write your parameters into sweeps/sweep_config.yaml")
     console.print("  2. hsm run --dry-run   shows what would be run")
-    console.print("  3. hsm run             runs it")
+    console.print("  3. hsm run             runs it on this machine")
+    if batch is not None:
+        words = f"hsm test {batch.name}, then hsm run --sources {batch.name}"
+        console.print(f"     {words}   runs it on the cluster", soft_wrap=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Mapping, Optional, Sequence
 
+from ..contract import SourceSpec
 from ..flatyaml import value_text
 from ..yamlfile.scalars import as_yaml
 
@@ -28,9 +29,24 @@ compute:
   # The longest a task may run, such as 90m or 2h30m; null for no limit.
   timeout: null
 
+{sources}"""
+
+_OTHER_SOURCES = """\
 # Other places to run on, by the names that `hsm run --sources` then takes:
 # sources:
-#   gpu1: {{kind: ssh, host: user@gpu1, slots: 4, project: my_project}}
+#   gpu1: {kind: ssh, host: user@gpu1, slots: 4, project: my_project}
+"""
+_BATCH_SOURCE = """\
+# What each task asks for; what is left out is the batch system's own default.
+# resources: {{cpus: 1, memory: 4G, walltime: 2h}}
+
+# Places to run on, by the names that `hsm run --sources` takes. Try one with: hsm test {name}
+sources:
+  {name}:
+    kind: {kind}
+{options}\
+    # slots: 32      # at most so many tasks at once; otherwise as many as it runs
+  # gpu1: {{kind: ssh, host: user@gpu1, slots: 4, project: my_project}}
 """
 
 SWEEP_EXAMPLE = """\
@@ -64,14 +80,29 @@ results. A program that writes `{"loss": 0.1}` to the file named in `HSM_METRICS
 """
 
 
-def render_config(name: str, script: str, python: str, arg_style: str, conda_env: Optional[str] = None) -> str:
-    """The text of a new `hsm_config.yaml`."""
+def render_config(
+    name: str,
+    script: str,
+    python: str,
+    arg_style: str,
+    conda_env: Optional[str] = None,
+    batch: Optional[SourceSpec] = None,
+) -> str:
+    """The text of a new `hsm_config.yaml`.
+
+    :param batch: the batch system that was found here, under the name that it gets.
+    """
+    sources = _OTHER_SOURCES
+    if batch is not None:
+        options = "".join(f"    {key}: {as_yaml(value)}\n" for key, value in batch.options.items())
+        sources = _BATCH_SOURCE.format(name=as_yaml(batch.name), kind=as_yaml(batch.kind), options=options)
     return _CONFIG.format(
         name=as_yaml(name),
         script=as_yaml(script),
         python=as_yaml(python),
         conda_env=f"  conda_env: {as_yaml(conda_env)}\n" if conda_env else "",
         arg_style=arg_style,
+        sources=sources,
     )
 
 

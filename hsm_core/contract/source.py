@@ -350,6 +350,9 @@ class DiscoverRequest:
     """What discovery may look at.
 
     :param project_dir: the project's folder, absolute.
+    :param describe: it is for a new configuration: options that a person would want to see there, with what holds now,
+        are welcome in the specs (a default partition), as far as they are known within the time.
     """
 
     project_dir: str
+    describe: bool = False

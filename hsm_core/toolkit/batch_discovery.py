@@ -10,7 +10,7 @@ from ..contract import SourceSpec
 from ..errors import NoSourceError
 from .dialect import Dialect, Output
 
-__all__ = ["discover_cluster"]
+__all__ = ["ask", "discover_cluster"]
 
 _PATIENCE_S = 2.5
 """Whoever looks for sources waits no more than three seconds for all of them."""
@@ -28,20 +28,23 @@ def discover_cluster(kind: str, dialect: Dialect, commands: Sequence[str]) -> Li
         return []
     version = dialect.version()
     patience = _PATIENCE_S - (_VERSION_PATIENCE_S if version else 0.0)
-    if version and dialect.for_version(_run(version, _VERSION_PATIENCE_S)) is None:
+    if version and dialect.for_version(ask(version, _VERSION_PATIENCE_S)) is None:
         return []  # another's commands, which have the same names
-    output = _run(dialect.ping(), patience)
+    output = ask(dialect.ping(), patience)
     problem = dialect.read_ping(output)
     if problem:
         raise NoSourceError(f"there is {dialect.name} here, but: {problem}")
     return [SourceSpec(kind, kind)]
 
 
-def _run(command: Sequence[str], patience_s: float) -> Output:
+def ask(command: Sequence[str], patience_s: float) -> Output:
+    """What a command of this machine prints; one that is not there or takes too long has failed."""
     try:
         done = subprocess.run(
             list(command), stdin=subprocess.DEVNULL, capture_output=True, timeout=patience_s, check=False
         )
+    except OSError as error:
+        return Output(-1, "", f"{command[0]}: {error.strerror}")
     except subprocess.TimeoutExpired:
         return Output(-1, "", f"{command[0]} does not answer within {patience_s:g} s")
     return Output(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import types
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable, List
 
 import click
 import pytest
@@ -12,7 +13,10 @@ from click.testing import CliRunner, Result
 
 from hsm_core.cli.config import config
 from hsm_core.config import load_config
+from hsm_core.contract import DiscoverRequest, SourceSpec, SourceType
 from hsm_core.errors import HsmError, NotFoundError, UsageError
+from hsm_core.hookspecs import hookimpl
+from hsm_core.plugins import from_modules
 from hsm_core.space import load_space
 from hsm_core.yamlfile import load
 
@@ -42,6 +46,56 @@ def _init(*words: str, input: str = "") -> str:
 
 def _files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def _discovered(monkeypatch: pytest.MonkeyPatch, *found: SourceSpec, error: str = "") -> None:
+    """Have these batch systems, or the error of whoever looks for them, and no others."""
+
+    def discover(request: DiscoverRequest) -> List[SourceSpec]:
+        if error:
+            raise OSError(error)
+        return [SourceSpec("here", "here"), *found]
+
+    module: Any = types.ModuleType("kinds")
+    make: Any = lambda spec: None  # noqa: E731 - nothing is opened
+    kinds = [SourceType("here", make), SourceType("tsp", make, family="batch")]
+    module.hsm_source_types = hookimpl(specname="hsm_source_types")(lambda: kinds)
+    module.hsm_discover_sources = hookimpl(specname="hsm_discover_sources")(discover)
+    monkeypatch.setattr("hsm_core.plugins.load", lambda: from_modules({"kinds": module}))
+
+
+def test_a_batch_system_is_a_source(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found here is in the table, in the configuration with what holds now, and in what to type next."""
+    _discovered(monkeypatch, SourceSpec("tsp", "tsp", options={"queue": "no: 1"}))
+    monkeypatch.setenv("PATH", "")
+    (folder / "train.py").write_text("")
+    output = _init()
+    (row,) = [line for line in output.splitlines() if "HPC System" in line]
+    assert "Detected" in row
+    assert "TSP" in row
+    (source,) = load_config(folder).config.sources.values()
+    assert source.spec() == SourceSpec("tsp", "cluster", options={"queue": "no: 1"})
+    assert "hsm test cluster" in output
+
+
+@pytest.mark.parametrize(
+    ("found", "error", "words"),
+    [
+        ([SourceSpec("tsp", "a"), SourceSpec("tsp", "b")], "", "several: tsp:a, tsp:b"),
+        ([], "there is TSP here, but: it is down", "it is down"),
+    ],
+)
+def test_a_batch_system_that_cannot_be_used_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, found: List[SourceSpec], error: str, words: str
+) -> None:
+    """Several, or one that does not answer: the table says so, and the configuration names none."""
+    monkeypatch.setenv("COLUMNS", "200")
+    _discovered(monkeypatch, *found, error=error)
+    (folder / "train.py").write_text("")
+    (row,) = [line for line in _init().splitlines() if "HPC System" in line]
+    assert "Not usable" in row
+    assert words in row
+    assert load_config(folder).config.sources == {}
 
 
 def test_newcomer(folder: Path) -> None:

@@ -223,3 +223,15 @@ def test_the_script_of_a_dry_run_is_the_script_of_the_run(site):
     shown = said.replace("hsm-UID-1-1", token)
     assert f"slurm:here would be handed {path}:" in shown
     assert "".join(f"  {line}\n" for line in path.read_text().splitlines()) in shown
+
+
+def test_config_init_names_the_cluster(site):
+    """On a login node the first configuration has the cluster, with its default partition, and works as it stands."""
+    (site.root / "hsm_config.yaml").unlink()
+    code, said = site.hsm("config", "init", "--no-interactive", "--script", "task.sh", "--python", "/bin/sh")
+    assert code == 0, said
+    assert "SLURM" in said
+    text = (site.root / "hsm_config.yaml").read_text()
+    assert "  cluster:\n    kind: slurm\n    partition: debug\n" in text
+    code, said = site.hsm("test", "hpc:cluster")
+    assert code == 0, said

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
-from typing import Dict, List, Mapping, NoReturn, Sequence
+from typing import List, Mapping, NoReturn, Sequence
 
 from hsm_core.contract import Acceptance, DiagnoseContext, Host, SkipStage, SourceSpec, Stage
 from hsm_core.errors import NoSourceError
@@ -16,6 +15,7 @@ from hsm_core.toolkit.dialect import Output, script_text
 
 from .dialect import SlurmDialect
 from .limits import ENFORCED, limits_commands, read_config, rows
+from .partitions import is_default, longest_s, partitions_command, read_partitions
 from .problems import problem_of, read_submission
 from .script import show_time
 
@@ -24,8 +24,6 @@ __all__ = ["stages"]
 _COMMANDS = ("sbatch", "squeue", "scancel", "scontrol")
 _NOT_FOUND = 127
 _CALLS_PER_MINUTE = 30
-_FIELD = re.compile(r"(\w+)=(\S*)")
-_TIME = re.compile(r"(?:([0-9]+)-)?([0-9]+):([0-9]+):([0-9]+)")
 _REMEDIES = (
     ("account", "set `account` of the source; yours: sacctmgr show associations user=$USER"),
     ("partition", "set `partition` of the source; there are: sinfo"),
@@ -90,14 +88,13 @@ class _Cluster:
 
     def partition(self) -> str:
         """Those that are asked for are there, take jobs, and let them run as long as tasks may take."""
-        output = self._scheduler.ask(["scontrol", "show", "partition", "--oneliner"])
+        output = self._scheduler.ask(partitions_command())
         _must_be_well(output)
-        shown: List[Dict[str, str]] = [dict(_FIELD.findall(line)) for line in output.stdout.splitlines()]
-        there = {one["PartitionName"]: one for one in shown if "PartitionName" in one}
+        there = read_partitions(output)
         asked = str(self._spec.options.get("partition") or os.environ.get("SBATCH_PARTITION") or "")
         names = [name for name in asked.split(",") if name]
         if not names:
-            names = [name for name, one in there.items() if one.get("Default") == "YES"]
+            names = [name for name, one in there.items() if is_default(one)]
             if not names:
                 raise NoSourceError(
                     f"the cluster has no default partition; there are: {', '.join(there)}", self._setting("partition")
@@ -110,7 +107,7 @@ class _Cluster:
                     f"partition {name} is {there[name]['State']}: jobs do not start there", self._setting("partition")
                 )
         wanted = self._context.resources.walltime_s
-        if wanted is not None and all(_seconds(there[name].get("MaxTime", "")) < wanted for name in names):
+        if wanted is not None and all(longest_s(there[name]) < wanted for name in names):
             most = there[names[0]]["MaxTime"]
             raise NoSourceError(
                 f"a job in {','.join(names)} may run for {most}, and resources.walltime is {show_time(wanted)}",
@@ -183,12 +180,3 @@ class _Cluster:
 def _must_be_well(output: Output) -> None:
     if output.returncode != 0:
         raise NoSourceError(problem_of(output))
-
-
-def _seconds(time: str) -> float:
-    """Of `1-02:03:04`; infinite for `UNLIMITED`, and for what is no time."""
-    found = _TIME.fullmatch(time)
-    if found is None:
-        return float("inf")
-    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)

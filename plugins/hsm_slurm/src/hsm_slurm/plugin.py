@@ -10,6 +10,8 @@ from hsm_core.toolkit.batch_options import batch_schema, one_line
 
 __all__ = ["OPTIONS_SCHEMA", "hsm_discover_sources", "hsm_source_types"]
 
+_DESCRIBE_S = 0.5
+
 OPTIONS_SCHEMA: Mapping[str, Any] = batch_schema(
     {
         "partition": one_line("Partition to submit to; several, with commas, if the cluster may choose."),
@@ -57,8 +59,17 @@ def hsm_source_types() -> List[SourceType]:
 @hookimpl
 def hsm_discover_sources(request: DiscoverRequest) -> List[SourceSpec]:
     """The cluster of this machine, if its controller answers."""
-    from hsm_core.toolkit.batch_discovery import discover_cluster
+    from dataclasses import replace
+
+    from hsm_core.toolkit.batch_discovery import ask, discover_cluster
 
     from .dialect import SlurmDialect
+    from .partitions import is_default, partitions_command, read_partitions
 
-    return discover_cluster("slurm", SlurmDialect(), ("sbatch", "squeue", "scancel", "scontrol"))
+    specs = discover_cluster("slurm", SlurmDialect(), ("sbatch", "squeue", "scancel", "scontrol"))
+    if request.describe and specs:
+        there = read_partitions(ask(partitions_command(), _DESCRIBE_S))
+        default = next((name for name, one in there.items() if is_default(one)), None)
+        if default is not None:
+            specs = [replace(spec, options={"partition": default}) for spec in specs]
+    return specs
