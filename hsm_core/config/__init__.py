@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .edit import Edit, Entry, entries, get_value, set_value
 from .load import FILE_NAME, Layers, LoadedConfig, check_source, find_project, load_config, read_layers, user_file
-from .model import ComputeConfig, HsmConfig, ProjectConfig, SourceConfig, SshConfig, read_resources
+from .model import ComputeConfig, HsmConfig, ProjectConfig, SourceConfig, read_resources
 from .schema import RESOURCES, SCHEMA
 from .units import parse_duration, parse_memory
 
@@ -20,7 +20,6 @@ __all__ = [
     "LoadedConfig",
     "ProjectConfig",
     "SourceConfig",
-    "SshConfig",
     "check_source",
     "entries",
     "find_project",

@@ -16,7 +16,6 @@ __all__ = [
     "ProjectConfig",
     "RetriesConfig",
     "SourceConfig",
-    "SshConfig",
     "default_of",
     "read_config",
     "read_resources",
@@ -68,21 +67,13 @@ class RetriesConfig:
 
 
 @dataclass(frozen=True)
-class SshConfig:
-    """Connections to every `ssh` source; times in seconds."""
-
-    compression: bool
-    connect_timeout_s: float
-    keepalive_interval_s: float
-
-
-@dataclass(frozen=True)
 class SourceConfig:
     """A source that `hsm_config.yaml` names.
 
     :param host: the machine, None where the name says it.
     :param project: the project's folder there, None where it is the same as here.
     :param options: the options of the kind's plugin.
+    :param shared: options that all sources of the kind have, unless they say otherwise.
     """
 
     name: str
@@ -91,10 +82,11 @@ class SourceConfig:
     host: Optional[str] = None
     project: Optional[str] = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    shared: Mapping[str, Any] = field(default_factory=dict)
 
     def spec(self) -> SourceSpec:
         """The same for the contract: `host` and `project`, where given, are among the options."""
-        options = dict(self.options)
+        options = {**self.shared, **self.options}
         for key, value in (("host", self.host), ("project", self.project)):
             if value is not None:
                 options[key] = value
@@ -103,12 +95,16 @@ class SourceConfig:
 
 @dataclass(frozen=True)
 class HsmConfig:
-    """Everything `hsm_config.yaml` says, and the defaults for what it leaves out."""
+    """Everything `hsm_config.yaml` says, and the defaults for what it leaves out.
+
+    :param shared: kind of source or host -> the options that all of that kind share, from the section of that name;
+        times in seconds.
+    """
 
     project: ProjectConfig
     compute: ComputeConfig
     retries: RetriesConfig
-    ssh: SshConfig
+    shared: Mapping[str, Mapping[str, Any]]
     resources: TaskResources
     sources: Mapping[str, SourceConfig]
 
@@ -131,6 +127,13 @@ def read_config(data: Mapping[str, Any], folder_name: str) -> HsmConfig:
     def seconds(section: str, key: str) -> float:
         return parse_duration(get(section, key))
 
+    ssh = {
+        "compression": get("ssh", "compression"),
+        "connect_timeout": seconds("ssh", "connect_timeout"),
+        "keepalive_interval": seconds("ssh", "keepalive_interval"),
+        "config_file": get("ssh", "config_file"),
+    }
+    shared = {"ssh": {key: value for key, value in ssh.items() if value is not None}}
     timeout = get("compute", "timeout")
     limit = get("compute", "parallel_limit")
     return HsmConfig(
@@ -155,13 +158,9 @@ def read_config(data: Mapping[str, Any], folder_name: str) -> HsmConfig:
             grace_s=seconds("compute", "grace"),
         ),
         retries=RetriesConfig(_read_on_oom(get("retries", "on_oom"))),
-        ssh=SshConfig(
-            compression=get("ssh", "compression"),
-            connect_timeout_s=seconds("ssh", "connect_timeout"),
-            keepalive_interval_s=seconds("ssh", "keepalive_interval"),
-        ),
+        shared=shared,
         resources=read_resources(data.get("resources", {})),
-        sources={name: _read_source(name, entry) for name, entry in data.get("sources", {}).items()},
+        sources={name: _read_source(name, entry, shared) for name, entry in data.get("sources", {}).items()},
     )
 
 
@@ -192,7 +191,8 @@ def read_resources(data: Mapping[str, Any], base: Optional[TaskResources] = None
     )
 
 
-def _read_source(name: str, entry: Mapping[str, Any]) -> SourceConfig:
+def _read_source(name: str, entry: Mapping[str, Any], shared: Mapping[str, Mapping[str, Any]]) -> SourceConfig:
     known = {key: entry.get(key) for key in ("slots", "host", "project")}
     options = {key: value for key, value in entry.items() if key != "kind" and key not in known}
-    return SourceConfig(name=name, kind=entry["kind"], options=options, **known)
+    kind = entry["kind"]
+    return SourceConfig(name=name, kind=kind, options=options, shared=shared.get(kind, {}), **known)

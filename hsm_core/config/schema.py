@@ -162,8 +162,14 @@ _SSH = _section(
     "Connections to every `ssh` source; the rest belongs into `~/.ssh/config`.",
     {
         "compression": {"type": "boolean", "description": "Compress what is sent.", "default": False},
-        "connect_timeout": _duration("How long to wait for a connection.", default=20),
-        "keepalive_interval": _duration("How often an idle connection says that it is alive.", default=30),
+        "connect_timeout": _duration(
+            "How long to wait for a connection, from the first packet to being let in.", default=20
+        ),
+        "keepalive_interval": _duration(
+            "How often a connection is asked whether it lives; without an answer for so long it is given up.",
+            default=15,
+        ),
+        "config_file": _optional(_text("A file to read instead of `~/.ssh/config` and the system's.", default=None)),
     },
 )
 

@@ -96,7 +96,8 @@ def _resolve(request: SourceRequest, config: LoadedConfig, plugins: Plugins) -> 
         if named is not None and named.kind == request.word:
             spec = named.spec()
         else:
-            spec = SourceSpec(request.word, request.name or request.word)
+            shared = config.config.shared.get(request.word, {})
+            spec = SourceSpec(request.word, request.name or request.word, options=shared)
     else:
         plugins.source_type(request.word)  # raises, saying what to install
         raise AssertionError("a kind is either installed or an error")

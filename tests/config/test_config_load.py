@@ -66,11 +66,12 @@ sources:
     assert config.compute.retries == 2
     assert type(config.compute.retries) is int
     assert (config.compute.timeout_s, config.compute.grace_s) == (9000, 1.5)
-    assert (config.ssh.compression, config.ssh.keepalive_interval_s) == (True, 60)
+    shared = {"compression": True, "connect_timeout": 5, "keepalive_interval": 60}
+    assert config.shared == {"ssh": shared}
     assert config.resources == TaskResources(4, 4096, 1, "a100", 5400, ("--qos=x",))
     big = config.sources["big.one"]
-    assert big == SourceConfig("big.one", "ssh", 8, "me@big", "~/p", {"port": 2222})
-    assert big.spec() == SourceSpec("ssh", "big.one", 8, {"port": 2222, "host": "me@big", "project": "~/p"})
+    assert big == SourceConfig("big.one", "ssh", 8, "me@big", "~/p", {"port": 2222}, shared)
+    assert big.spec() == SourceSpec("ssh", "big.one", 8, {**shared, "port": 2222, "host": "me@big", "project": "~/p"})
     assert config.sources["plain"].spec() == SourceSpec("local", "plain")
 
 
@@ -81,7 +82,7 @@ def test_user_file_below(tmp_path: Path) -> None:
     user.write_text("project: {name: theirs, python: /opt/python}\nsources:\n  gpu: {kind: ssh, slots: 8}\n")
     loaded = load_config(folder, user)
     assert (loaded.config.project.name, loaded.config.project.python) == ("ours", "/opt/python")
-    assert loaded.config.sources["gpu"] == SourceConfig("gpu", "ssh", 2)
+    assert loaded.config.sources["gpu"].spec().slots == 2
     assert loaded.layers.mark(("project", "name")).name.endswith("hsm_config.yaml")
     assert loaded.layers.mark(("project", "python")).name.endswith("user.yaml")
 
@@ -106,7 +107,7 @@ def test_warnings(tmp_path: Path, nobody: Path) -> None:
     """Words that were read as booleans are warned about."""
     folder = _project(tmp_path, "ssh: {compression: yes}\n")
     loaded = load_config(folder, nobody)
-    assert loaded.config.ssh.compression is True
+    assert loaded.config.shared["ssh"]["compression"] is True
     assert [warning.message for warning in loaded.warnings] == ["yes was read as true"]
 
 
