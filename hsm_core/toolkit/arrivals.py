@@ -22,6 +22,8 @@ _MAX_LINE = 1 << 16
 _MAX_NOISE = 1 << 20
 """What the start-up files of a shell may print before the stream begins."""
 _MAX_ENTRIES = 1_000_000
+_MAX_TALK = 1 << 28
+"""Bytes of lines about one attempt."""
 _MAX_PATH = 4096
 _MAX_NAME = 255
 _MAX_NOTES = 20
@@ -84,6 +86,8 @@ class _Coming:
         self.notes: List[str] = []
         self.unnamed = 0
         self.bytes = 0
+        self.entries = 0
+        self.talk = 0
         self.files = 0
         self.whole = True
         self.damaged = False
@@ -169,11 +173,19 @@ class Arrivals:
             head = json.loads(line)
             if not isinstance(head, dict):
                 raise BrokenStream("a line of it is no object")
-            self._obey(head, news)
+            self._obey(head, len(line), news)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise BrokenStream(f"a line of it makes no sense: {line[:80]!a}") from error
 
-    def _obey(self, head: Mapping[str, Any], news: List[Any]) -> None:
+    def _count_line(self, coming: _Coming, length: int) -> None:
+        coming.entries += 1
+        coming.talk += length
+        if coming.entries > _MAX_ENTRIES or coming.talk > _MAX_TALK:
+            raise BrokenStream(f"a task of it has more than {_MAX_ENTRIES:,} files")
+
+    def _obey(self, head: Mapping[str, Any], length: int, news: List[Any]) -> None:
+        if self._coming is not None:
+            self._count_line(self._coming, length)
         if self._file is not None:
             self._close(head["s"])
         elif "f" in head:
@@ -231,8 +243,6 @@ class Arrivals:
 
     def _enter(self, coming: _Coming, given: Any) -> Optional[str]:
         """The name, now taken; None, with a note, when nothing can have it."""
-        if len(coming.names) >= _MAX_ENTRIES:
-            raise BrokenStream(f"a task of it has more than {_MAX_ENTRIES:,} files")
         problem = _problem(given)
         if not problem and given in coming.names:
             problem = "it is there twice"
