@@ -1,10 +1,14 @@
-"""A real cluster for all tests of a worker, where one can be started, and a login node on which things can go wrong."""
+"""Real clusters, each for all tests of a worker, where one can be started; a login node on which things can go wrong.
+
+The environment may say which tests use one: `HSM_REAL_SLURM=0` none, `HSM_REAL_SLURM=laws` the laws of sources only.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,39 +28,67 @@ DEADLINE_S = 120.0
 """For what a real cluster has to bring about; far more than it ever takes."""
 
 
-def _start(accounting: bool = False, cgroups: bool = False, extra: Tuple[str, ...] = ()) -> Iterator[Cluster]:
-    if os.environ.get("HSM_REAL_SLURM") != "1":
-        pytest.skip("NOT TESTED ON A REAL SLURM: nobody asked for it (scripts/test --real-slurm)")
-    lacking = missing(accounting, cgroups)
+_WANTED = os.environ.get("HSM_REAL_SLURM", "1")
+_LAWS = "on_a_cluster"
+"""The fixture of those tests that every source has to pass."""
+_CLUSTERS = {"cluster": "plain", "accounted_cluster": "accounted", "strict_cluster": "strict", "own_cluster": ""}
+"""Fixtures that are a real cluster, and the group of tests that share one; on a cluster of its own none does."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
+    """Keep tests that share a cluster together on one worker; leave out those that are not wanted."""
+    unwanted = []
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        groups = {group for name, group in _CLUSTERS.items() if name in names}
+        if _LAWS in names:
+            item.add_marker(pytest.mark.xdist_group("slurm-laws"))
+        elif groups:
+            group = min(groups)
+            if group:
+                # Plain clusters are cheap: each file has one, so that there is work for several workers.
+                own = item.path.stem if group == "plain" else group
+                item.add_marker(pytest.mark.xdist_group(f"slurm-{own}"))
+            if _WANTED == "laws":
+                unwanted.append(item)
+    if unwanted:
+        config.hook.pytest_deselected(items=unwanted)
+        items[:] = [item for item in items if item not in set(unwanted)]
+
+
+def _start(
+    accounting: bool = False, cgroups: bool = False, gpus: int = 0, extra: Tuple[str, ...] = ()
+) -> Iterator[Cluster]:
+    lacking = "HSM_REAL_SLURM=0" if _WANTED == "0" else missing(accounting, cgroups)
     if lacking:
         pytest.skip(f"NOT TESTED ON A REAL SLURM: {lacking} (scripts/install-slurm)")
-    with Cluster(accounting=accounting, cgroups=cgroups, extra=extra) as cluster:
+    with Cluster(accounting=accounting, cgroups=cgroups, gpus=gpus, extra=extra) as cluster:
         yield cluster
 
 
-@pytest.fixture(scope="session")
-def _plain_cluster() -> Iterator[Cluster]:
-    yield from _start()
-
-
+_PREEMPTION = (
+    "PreemptType=preempt/partition_prio",
+    "PreemptMode=REQUEUE",
+    "PartitionName=mild Nodes=ALL PriorityTier=1 PreemptMode=REQUEUE MaxTime=INFINITE",
+    "PartitionName=hard Nodes=ALL PriorityTier=1 PreemptMode=CANCEL MaxTime=INFINITE",
+    "PartitionName=urgent Nodes=ALL PriorityTier=9 PreemptMode=OFF MaxTime=INFINITE",
+)
 _STRICT_ACCOUNTS = ("AccountingStorageEnforce=associations,limits,qos", "MinJobAge=3", "MaxArraySize=21")
 
 
 @pytest.fixture(scope="session")
+def _plain_cluster() -> Iterator[Cluster]:
+    yield from _start(gpus=2, extra=_PREEMPTION)
+
+
+@pytest.fixture(scope="session")
 def _accounted_cluster() -> Iterator[Cluster]:
-    yield from _start(
-        accounting=True, extra=("AccountingStorageEnforce=associations,limits,qos", "MinJobAge=3", "MaxArraySize=21")
-    )
+    yield from _start(accounting=True, extra=_STRICT_ACCOUNTS)
 
 
 @pytest.fixture(scope="session")
 def _strict_cluster() -> Iterator[Cluster]:
     yield from _start(cgroups=True)
-
-
-@pytest.fixture
-def _own_cluster() -> Iterator[Cluster]:
-    yield from _start()
 
 
 def _enter(cluster: Cluster, patch: pytest.MonkeyPatch) -> Iterator[Cluster]:
@@ -70,6 +102,13 @@ def _enter(cluster: Cluster, patch: pytest.MonkeyPatch) -> Iterator[Cluster]:
         patch.setenv(name, value)
     yield cluster
     cluster.drain()
+
+
+@pytest.fixture
+def own_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A real Slurm of this test alone, for what leaves a cluster strange: one that gives ids a second time."""
+    for cluster in _start():
+        yield from _enter(cluster, monkeypatch)
 
 
 @pytest.fixture
@@ -120,6 +159,7 @@ class Site:
         self.root = folder / "project"
         for place in (self.beside / "faults", self.beside / "bin", self.root / "sweeps"):
             place.mkdir(parents=True)
+        self.gate = f'until [ -e "{self.beside}/gate" ]; do sleep 0.1; done'
         for name in COMMANDS:
             wrapper = self.beside / "bin" / name
             real = shutil.which(name)
@@ -131,7 +171,8 @@ class Site:
         self._started: List[subprocess.Popen[bytes]] = []
 
     def configure(self, resources: Mapping[str, Any] = {}, **source: Any) -> None:
-        """Write hsm_config.yaml, with a cluster named `here`."""
+        """Write hsm_config.yaml, with a cluster named `here`, asked more often than anyone should."""
+        source = {"poll": 1, "lost_grace": 3, "calls_per_minute": 6000, **source}
         config = {
             "project": {"script": "task.sh", "python": "/bin/sh", "env": {"SITE": str(self.beside)}},
             "compute": {"grace": 1},
@@ -150,6 +191,10 @@ class Site:
         """What a task does besides writing its line; `$n` is its number."""
         (self.beside / "behaviour").write_text(shell)
 
+    def open_gate(self) -> None:
+        """Tasks that wait at `gate`, as a line of their behaviour, go on."""
+        (self.beside / "gate").touch()
+
     def break_command(self, name: str, shell: str, always: bool = False) -> None:
         """From now on a command does this instead, once or always; `real "$@"` is the true one."""
         path = self.beside / "faults" / (f"{name}.always" if always else name)
@@ -164,15 +209,15 @@ class Site:
 
     # --- hsm
 
-    def start(self, *words: str) -> subprocess.Popen[bytes]:
+    def start(self, *words: str, env: Mapping[str, str] = {}) -> subprocess.Popen[bytes]:
         """Start a command of hsm, in a session of its own."""
         number = len(self._started)
-        env = {**os.environ, "PATH": f"{self.beside}/bin{os.pathsep}{os.environ['PATH']}"}
+        path = f"{self.beside}/bin{os.pathsep}{os.environ['PATH']}"
         with open(self.beside / f"said.{number}", "wb") as said:
             process = subprocess.Popen(
                 [sys.executable, "-m", "hsm_core", *words],
                 cwd=self.root,
-                env=env,
+                env={**os.environ, "PATH": path, **env},
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
@@ -196,12 +241,24 @@ class Site:
         """Run a command of hsm to its end."""
         return self.end(self.start(*words))
 
-    def run(self, sources: str = "slurm", *words: str) -> str:
+    def begin(self, sources: str = "here", *words: str) -> subprocess.Popen[bytes]:
+        """Start `hsm run` of a sweep named `s`."""
+        return self.start("run", "--sources", sources, "--sweep-id", "s", *words)
+
+    def run(self, sources: str = "here", *words: str) -> str:
         """`hsm run` of a sweep named `s`, which completes; what it printed."""
-        code, said = self.hsm("run", "--sources", sources, "--sweep-id", "s", *words)
+        return self.completes(self.begin(sources, *words))
+
+    def completes(self, process: subprocess.Popen[bytes], once: bool = True) -> str:
+        """Wait for a controller that brings the sweep to its end, and hold it to the proof; what it printed."""
+        code, said = self.end(process)
         assert code == 0, said
-        self.check()
+        self.check(once)
         return said
+
+    def began(self, count: int) -> None:
+        """Wait until so many tasks have begun."""
+        self.until(lambda: len(self.ledger()) >= count, f"{count} tasks have begun")
 
     def facts(self) -> Dict[str, Any]:
         """What `hsm status --json` prints of the sweep."""
@@ -225,6 +282,10 @@ class Site:
         path = self.beside / "calls"
         return path.read_text().splitlines() if path.exists() else []
 
+    def calls_of(self, name: str) -> List[List[str]]:
+        """The calls of one command, as argv."""
+        return [line.split() for line in self.calls() if line.split()[0] == name]
+
     def counted(self) -> Mapping[str, int]:
         """How often each command was called."""
         return Counter(line.split()[0] for line in self.calls())
@@ -239,6 +300,13 @@ class Site:
         assert {index for index, _ in ledger} == set(range(total)), "a task never ran"
         if once:
             assert len(ledger) == total, f"{len(ledger)} runs of {total} tasks"
+
+    def job_of(self, index: int) -> str:
+        """The name by which scancel knows the job that first ran a task: ARRAY_INDEX, or its id."""
+        line = next(line for line in (self.beside / "ledger").read_text().splitlines() if line.startswith(f"{index} "))
+        text = self.cluster.run("scontrol", "-o", "show", "job", line.split()[3])
+        array = re.search(r"ArrayJobId=(\d+) ArrayTaskId=(\d+)", text)  # an array's last element has the array's own id
+        return f"{array[1]}_{array[2]}" if array else line.split()[3]
 
     @staticmethod
     def until(condition: Callable[[], Any], what: str = "") -> Any:
@@ -261,33 +329,40 @@ class Site:
 
 
 @pytest.fixture
-def site(cluster: Cluster, tmp_path: Path) -> Iterator[Site]:
+def make_sites(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., List[Site]]]:
+    """Make projects, side by side: `make_sites("cluster", 3)`. What takes long may so happen to all of them at once."""
+    made: List[Site] = []
+
+    def make(cluster: str, count: int = 1) -> List[Site]:
+        on = request.getfixturevalue(cluster)
+        new = [Site(tmp_path / f"site{len(made) + number}", on) for number in range(count)]
+        made.extend(new)
+        return new
+
+    yield make
+    for site in made:
+        site.clean()
+
+
+@pytest.fixture
+def site(cluster: Cluster, make_sites: Callable[..., List[Site]]) -> Site:
     """A project on the login node of the plain cluster."""
-    made = Site(tmp_path, cluster)
-    yield made
-    made.clean()
+    return make_sites("cluster")[0]
 
 
 @pytest.fixture
-def accounted_site(accounted_cluster: Cluster, tmp_path: Path) -> Iterator[Site]:
+def accounted_site(accounted_cluster: Cluster, make_sites: Callable[..., List[Site]]) -> Site:
     """A project on the login node of the cluster with accounting."""
-    made = Site(tmp_path, accounted_cluster)
-    yield made
-    made.clean()
+    return make_sites("accounted_cluster")[0]
 
 
 @pytest.fixture
-def strict_site(strict_cluster: Cluster, tmp_path: Path) -> Iterator[Site]:
+def strict_site(strict_cluster: Cluster, make_sites: Callable[..., List[Site]]) -> Site:
     """A project on the login node of the cluster with cgroups."""
-    made = Site(tmp_path, strict_cluster)
-    yield made
-    made.clean()
+    return make_sites("strict_cluster")[0]
 
 
 @pytest.fixture
-def own_site(_own_cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Site]:
-    """A project on a cluster of its own, for what leaves a cluster strange: one that gives ids a second time."""
-    for cluster in _enter(_own_cluster, monkeypatch):
-        made = Site(tmp_path, cluster)
-        yield made
-        made.clean()
+def own_site(own_cluster: Cluster, make_sites: Callable[..., List[Site]]) -> Site:
+    """A project on a cluster of its own."""
+    return make_sites("own_cluster")[0]

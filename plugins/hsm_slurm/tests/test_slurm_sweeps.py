@@ -54,7 +54,7 @@ def test_two_thousand_tasks_over_the_default_limit(site):
     """MaxArraySize 1001, as Slurm comes: two arrays; however many tasks, there is one query an interval."""
     site.declare(2000)
     began = time.monotonic()
-    site.run()
+    site.run("slurm")
     took = time.monotonic() - began
     counted = site.counted()
     assert counted["sbatch"] == math.ceil(2000 / 1001)
@@ -76,7 +76,7 @@ def test_queries_do_not_grow_with_tasks(site):
     site.declare(100)
     site.behave("sleep 3")
     began = time.monotonic()
-    site.run()
+    site.run("slurm")
     took = time.monotonic() - began
     counted = site.counted()
     assert counted["sbatch"] == 1
@@ -90,7 +90,7 @@ def test_slots_are_kept(site):
     """No more tasks run at once than the source has slots, over several submissions."""
     site.declare(9)
     site.behave('echo s >> "$SITE/live"; sleep 0.5; echo e >> "$SITE/live"')
-    site.run("slurm:2")
+    site.run("here:2")
     alive = most = 0
     for word in (site.beside / "live").read_text().split():
         alive += 1 if word == "s" else -1
@@ -102,7 +102,7 @@ def test_ends_are_told_truly(site):
     """Exit codes, signals and time limits are in the records, and in the counts."""
     site.declare(5)
     site.behave("case $n in 1) exit 3;; 2) kill -SEGV $$;; 3) sleep 60;; esac")
-    code, said = site.hsm("run", "--sources", "slurm", "--sweep-id", "s", "--timeout", "2", "--keep-going")
+    code, said = site.hsm("run", "--sources", "here", "--sweep-id", "s", "--timeout", "2", "--keep-going")
     assert code == 1, said
     counts = site.facts()["counts"]
     assert (counts["completed"], counts["failed"], counts["timeout"]) == (2, 2, 1), counts

@@ -31,7 +31,7 @@ ACCOUNTING_PACKAGES = ("slurmdbd", "mariadb-server", "slurm-wlm-mysql-plugin")
 
 _PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "unshare", "nsenter")
 _ACCOUNTING_PROGRAMS = ("slurmdbd", "mariadbd", "mariadb-install-db")
-_START_S = 20.0
+_START_S = 60.0
 _TURN_S = 0.02
 _CGROUPS_GO_S = 3.0
 _NODE = "slurmnode"
@@ -65,11 +65,15 @@ SchedulerParameters=batch_sched_delay=0
 KillWait=2
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
-NodeName=DEFAULT CPUs={cpus} RealMemory=8000 State=UNKNOWN
+GresTypes=gpu
+NodeName=DEFAULT CPUs={cpus} RealMemory=8000 Gres={gres} State=UNKNOWN
 NodeName={prefix}[1-{nodes}] NodeHostname={node} NodeAddr=127.0.0.1 Port=[{first}-{last}]
 PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 PartitionName=short Nodes=ALL Default=NO MaxTime=00:05:00 State=UP
 """
+_GPUS = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random")
+"""What a node's GPUs are: devices that every machine has, each once. Nothing is ever done with them."""
+_GRES_CONF = "NodeName={prefix}[1-{nodes}] Name=gpu Type=tesla File={file}"
 _CGROUP_CONF = """\
 ProctrackType=proctrack/cgroup
 TaskPlugin=task/cgroup
@@ -136,6 +140,7 @@ def missing(accounting: bool = False, cgroups: bool = False) -> str:
 class Cluster:
     """A cluster, up from `with` to the end of its block.
 
+    :param gpus: of type `tesla`, in each node; four at the most, and they are none.
     :param cgroups: follow and limit jobs by cgroups (version 1), as production clusters do.
     :param extra: lines for slurm.conf; a key that is there already is replaced by the last line that has it.
     """
@@ -148,6 +153,7 @@ class Cluster:
         extra: Sequence[str] = (),
         accounting: bool = False,
         cgroups: bool = False,
+        gpus: int = 0,
     ) -> None:
         # Not in the test's own: munged wants every folder above its socket to be open to all, and the path short.
         self.folder = Path(tempfile.mkdtemp(prefix="hsm-slurm-")).resolve()
@@ -159,7 +165,7 @@ class Cluster:
         self._port = _free_ports(nodes + 2)
         # Cgroups are named after nodes, and other clusters on this machine have theirs.
         self.prefix = f"c{self._port}n" if cgroups else "n"
-        self._write(cpus, extra)
+        self._write(cpus, gpus, extra)
         self._shell: Optional[subprocess.Popen[bytes]] = None
 
     @property
@@ -233,6 +239,11 @@ class Cluster:
         self._daemon("slurmctld", "-D", "-f", str(self.conf))
         self._until(lambda: "UP" in self.run("scontrol", "ping", check=False), "slurmctld answers")
 
+    def forget_everything(self) -> None:
+        """Take away what slurmctld, which was stopped, has saved: it begins with job 1 again."""
+        shutil.rmtree(self.folder / "state")
+        (self.folder / "state").mkdir()
+
     def start_munge(self) -> None:
         """Start munged, which was stopped, and wait until it listens."""
         run, log = self.folder / "run", self.folder / "log"
@@ -252,7 +263,7 @@ class Cluster:
 
     # --- inside
 
-    def _write(self, cpus: int, extra: Sequence[str]) -> None:
+    def _write(self, cpus: int, gpus: int, extra: Sequence[str]) -> None:
         folder = self.folder
         for name in (
             "etc",
@@ -270,6 +281,7 @@ class Cluster:
             "user": getpass.getuser(),
             "nodes": self.nodes,
             "cpus": cpus,
+            "gres": f"gpu:tesla:{gpus}" if gpus else "",
             "port": self._port,
             "first": self._port + 1,
             "last": self._port + self.nodes,
@@ -288,6 +300,8 @@ class Cluster:
         _write(self.conf, "\n".join([*lines, *extra, ""]), 0o644)
         # Even where nothing uses cgroups slurmd loads the plugin, and only v1 does without a mounted hierarchy.
         _write(folder / "etc" / "cgroup.conf", _CGROUPS if self.cgroups else "CgroupPlugin=cgroup/v1\n", 0o644)
+        gres = [_GRES_CONF.format(file=file, **facts) for file in _GPUS[:gpus]]
+        _write(folder / "etc" / "gres.conf", "\n".join([*gres, ""]), 0o644)
         key = folder / "etc" / "munge.key"
         key.write_bytes(os.urandom(1024))
         key.chmod(0o600)
