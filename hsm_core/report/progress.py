@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, Set, TextIO, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Mapping, Optional, Set, TextIO, Tuple
 
 from ..contract import TaskState
 from ..engine.events import Event
@@ -68,7 +68,7 @@ class Progress:
                 if words not in self._refusals and len(self._refusals) < _MAX_NAMED:
                     self._refusals.add(words)
                     self._news.append(event)
-            elif name in ("lost", "unplaceable") or (name == "ended" and verdict_of(event["record"]) in _BAD):
+            elif name in ("lost", "unplaceable") or (name == "ended" and _is_news(event["record"])):
                 self._failures += 1
                 if self._failures <= _MAX_NAMED + 1:
                     self._news.append(event)
@@ -155,15 +155,20 @@ class Progress:
         self.say(counts + (f", about {span(eta)} left" if eta and state.finished < state.total else ""))
 
 
+def _is_news(record: Mapping[str, Any]) -> bool:
+    return verdict_of(record) in _BAD or record.get("state") == "preempted"
+
+
 def failure_text(event: Event, total: int) -> str:
     """A failure in a line: `task_003 failed, exit code 1: ValueError: …`."""
     index, attempt = event["task"]
     record = event.get("record") or {"state": "failed", "reason": event["reason"]}
-    verb = "lost" if event["e"] == "lost" else verdict_of(record).value
     ended, signature = how_it_ended(record), one_line(signature_of(record))
     why = ended if signature == ended else f"{ended}: {signature}"
+    if event["e"] == "lost" or record.get("state") != "preempted":
+        why = f"{'lost' if event['e'] == 'lost' else verdict_of(record).value}, {why}"
     again = f" (attempt {attempt}; it will run again)" if event.get("again") else ""
-    return f"{task_id(index, total)} {verb}, {why}{again}"
+    return f"{task_id(index, total)} {why}{again}"
 
 
 def conclusion(facts: Facts, where: str) -> List[str]:

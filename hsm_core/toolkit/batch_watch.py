@@ -199,9 +199,10 @@ class Watch:
         seen: List[Observation] = []
         for item in self._site.news(folders, look, withdraw):
             if item.attempt in self._where:
-                job, element = self._where[item.attempt]
-                job.heard_of(element)
                 seen += self._translate(item)
+                job, element = self._where[item.attempt]
+                if item.kind in ("s", "e"):
+                    job.heard_of(element)
         return seen
 
     def _translate(self, news: News) -> Iterator[Observation]:

@@ -56,6 +56,17 @@ def test_lines_come_when_something_changed_and_not_too_often(tmp_path: Path) -> 
     watched.sweep.crash()
 
 
+def test_what_made_way_is_said(tmp_path: Path) -> None:
+    """A task that was preempted has a line: it did not fail, and a person wonders why it runs again."""
+    watched = Watched(tmp_path, io.StringIO())
+    watched.progress.take(
+        [make("ended", 1.0, task=(0, 1), again=True, record={"state": "preempted", "reason": "PREEMPTED on n1"})]
+    )
+    watched.progress.update(watched.sweep.state, watched.sweep.now)
+    assert "task_001 preempted: PREEMPTED on n1 (attempt 1; it will run again)" in watched.lines
+    watched.sweep.crash()
+
+
 def test_failures_are_named_then_counted(tmp_path: Path) -> None:
     """The first ten failures have a line with their reason, then one line says that there are more."""
     watched = Watched(tmp_path, io.StringIO())
