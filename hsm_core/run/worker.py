@@ -260,11 +260,11 @@ class Worker:
             request = SyncRequest(self._context.project_dir, self._context.spec, sweep_id=self._context.sweep_id)
             self._call = ("locating the project", time.monotonic(), _PROJECT_S)
             there = self._plugins.locate_project(self._source, request)
-            self._call = ("open", time.monotonic(), 60.0)
-            self._source.open(dataclasses.replace(self._context, remote_project_dir=there))
             if self._verify:
                 self._call = ("comparing the project", time.monotonic(), _PROJECT_S)
                 self._verify_sync(dataclasses.replace(request, remote_project_dir=there))
+            self._call = ("open", time.monotonic(), 60.0)
+            self._source.open(dataclasses.replace(self._context, remote_project_dir=there))
             capabilities = checked(self._source.capabilities(), Capabilities, "capabilities")
             self._poll_interval_s = capabilities.poll_interval_s
             self._far_sweep_dir = capabilities.sweep_dir
