@@ -10,6 +10,7 @@ Ratios carry over to another machine, figures do not. Linux only: the measuring 
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 import time
 from pathlib import Path
@@ -51,7 +52,7 @@ def main() -> int:
             start = time.perf_counter()
             figures = BENCHMARKS[name](bench)
             missed += sum(figure.met is False for figure in figures)
-            what = (BENCHMARKS[name].__doc__ or "").strip()
+            what = inspect.getdoc(BENCHMARKS[name]) or ""
             parts.append(f"## {name}\n\n{what}\n\n{markdown(figures)}")
             print(f"\n{parts[-1]}\n\n({time.perf_counter() - start:.0f} s)", flush=True)
     if options.save:

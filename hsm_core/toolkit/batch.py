@@ -57,6 +57,8 @@ _CALLS_PER_MINUTE = 30
 _ASK_AGAIN_S = 10.0
 """A cluster that does not tell its limits, or its queue, is left alone so long."""
 _SHORTEST_PAUSE_S = 0.1
+_MUCH_NEWS = 32
+"""A look costs the core as much as so many ends of tasks: with fewer, it is better to wait a little longer."""
 _SLOWER = 1.5
 _SHARE_OF_LOOKS = 20.0
 """A pause between two looks for news is so many times as long as a look takes."""
@@ -148,6 +150,7 @@ class BatchSource:
     def submit(self, request: SubmitRequest) -> SubmitResult:
         """One job for each group of tasks that fits into one array; the plan is on disk before the first of them."""
         here = self._now_open
+        self._pause_s = _SHORTEST_PAUSE_S
         problem = self._look_around(request.token)
         if problem:
             every = [(task.index, task.attempt) for task in request.tasks]
@@ -217,7 +220,8 @@ class BatchSource:
         if not isinstance(self._host, LocalHost):
             return result
         # Files here cost little to look at, so the look may follow the news; but never to make a slow disk slower.
-        self._pause_s = _SHORTEST_PAUSE_S if result.observations else self._pause_s * _SLOWER
+        much = len(result.observations) >= _MUCH_NEWS
+        self._pause_s = _SHORTEST_PAUSE_S if much else self._pause_s * _SLOWER
         self._pause_s = max(self._pause_s, (self._clock() - began) * _SHARE_OF_LOOKS)
         self._pause_s = min(self._pause_s, self._longest_pause_s)
         return replace(result, again_s=self._pause_s)

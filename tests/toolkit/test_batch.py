@@ -304,3 +304,14 @@ def test_exactly_one_task_a_job(make_rig: Callable[..., Rig], lab: Lab, cluster:
     assert states(rig) == ["completed"] * 8
     assert all(one.process is not None and one.word == "done" for one in cluster.elements)
     assert "fake-cancel" not in [call[0] for call in cluster.calls]
+
+
+def test_looks_follow_the_news(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
+    """After a submission the next look is due soon, and later and later, up to a second, while nothing is new."""
+    cluster.on = False
+    rig.submit(*lab.tasks(2, "exit", "0"))
+    rig.source._clock = lambda: 1e9  # type: ignore[attr-defined]  # looks that take no time
+    pauses = [rig.look().again_s or 0.0 for _ in range(8)]
+    assert pauses[0] < 0.2
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == rig.source.capabilities().poll_interval_s == 1.0
