@@ -32,12 +32,13 @@ from ..contract import (
 )
 from ..errors import ConfigError
 from ..runner.job_news import job_text
+from .batch_endings import Manners
 from .batch_jobs import Job, Target
 from .batch_plan import Draft, Live, Plan, PlannedJob, draft_jobs, find_lane, job_name
 from .batch_request import job_request, tasks_at_once
 from .batch_scheduler import Scheduler
 from .batch_site import Site
-from .batch_watch import Manners, Watch
+from .batch_watch import Watch
 from .budget import CallBudget, budget_dir
 from .dialect import ENDED_STATES, Dialect, JobRequest, Limits, Submission, script_text
 from .local_host import LocalHost
@@ -231,15 +232,13 @@ class BatchSource:
         here = self._now_open
         watch = here.watch
         watch.adopt(handles)
-        wanted = [attempt for attempt in handles if watch.place(attempt) is not None]
-        watch.expect_end(wanted)
+        wanted = [attempt for attempt in handles if attempt in watch.followed.where]
+        watch.followed.told_to_end.update(wanted)
         watch.read_news(withdraw=wanted)
         over, unstarted = watch.over(), watch.over(ObservationKind.WITHDRAWN)
         by_job: Dict[str, Tuple[Job, Set[int], List[Attempt]]] = {}
         for attempt in wanted:
-            found = watch.place(attempt)
-            assert found is not None
-            job, element = found
+            job, element = watch.followed.where[attempt]
             _, elements, running = by_job.setdefault(job.name, (job, set(), []))
             elements.add(element)
             if attempt not in over:
@@ -375,7 +374,9 @@ class BatchSource:
         """Write a job's files and submit it."""
         here = self._now_open
         planned = plan.jobs[number]
-        lane = find_lane(here.watch.live(), self._elements_at_once, len(planned.shares), self._limits.throttles)
+        lane = find_lane(
+            here.watch.followed.live(), self._elements_at_once, len(planned.shares), self._limits.throttles
+        )
         if lane is None:
             return Submission(Acceptance.LIMIT, reason="too many jobs of this sweep wait for a slot")
         head = self._head(job_name(plan.token, number), draft.resources)
@@ -441,11 +442,11 @@ class BatchSource:
             return listing.problem or f"{self._dialect.name}: the queue cannot be read"
         for row in listing.jobs:
             earlier, _, _ = row.name.rpartition(".")
-            if not row.name.startswith(sweep) or row.name in here.watch.jobs or row.state in ENDED_STATES:
+            if not row.name.startswith(sweep) or row.name in here.watch.followed.jobs or row.state in ENDED_STATES:
                 continue
             plan = here.site.plan(earlier)
             if plan is not None and plan.source == self._spec.id and row.name in plan.names():
-                here.watch.reserve(row.name, Live(row.job, plan.jobs[plan.names().index(row.name)].at_once))
+                here.watch.followed.reserve(row.name, Live(row.job, plan.jobs[plan.names().index(row.name)].at_once))
         return ""
 
     def _ask_for(self, names: Sequence[str]) -> Dict[str, str]:
