@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
 import time
 from pathlib import Path
-from typing import BinaryIO, Dict, Optional, Tuple
+from typing import TYPE_CHECKING, BinaryIO, Dict, Mapping, Optional, Tuple
 
 import click
 
-from ..errors import NotFoundError
+from ..errors import NoSourceError, NotFoundError
 from ..report.reading import open_sweep
 from ..runner.runner import read_status
 from ..store.layout import SweepLayout, task_id, task_index
 from ..store.lease import holder
 from .choose import sweep_and_task, task_arguments
 
+if TYPE_CHECKING:
+    from ..run.lookout import Lookout
+
 __all__ = ["logs"]
 
 _FOLLOW_EVERY_S = 0.2
+_FAR_EVERY_S = 1.0
+_PATIENCE_S = 5.0
+_HOME_S = 2.0
+_PIECE = 1 << 20
 _BLOCK = 1 << 16
 _FILES = ("stdout", "stderr")
 
@@ -35,7 +43,15 @@ def logs(words: Tuple[str, ...], follow: bool, streams: Optional[str], attempt: 
     """Show what a task printed. TASK is task_007, or 7; without an ID, of the latest sweep."""
     layout, task = sweep_and_task(words)
     name = _task_name(layout, task)
-    printer = _Printer(layout, name, _FILES if streams is None else (streams,), attempt)
+    printer = _Printer(layout, name, _FILES if streams is None else (streams,))
+    far = _look_out(layout, name) if attempt is None else None
+    if far is not None:
+        with contextlib.closing(far):
+            if not _print_from_afar(far, printer, follow) or not follow:
+                printer.complain_if_nothing()
+                return
+        _await_home(layout, name, far.attempt)
+    printer.read_here(attempt)
     if not follow:
         printer.print_new()
         printer.complain_if_nothing()
@@ -49,6 +65,48 @@ def logs(words: Tuple[str, ...], follow: bool, streams: Optional[str], attempt: 
         time.sleep(_FOLLOW_EVERY_S)
 
 
+def _look_out(layout: SweepLayout, name: str) -> Optional[Lookout]:
+    """Where the task is, if that is another machine. A task that has ended well and is here needs no journal read."""
+    if layout.task_dir(name).is_dir() and holder(layout) is None:
+        return None
+    from ..plugins import load
+    from ..run.lookout import Lookout
+
+    state = open_sweep(layout).state()
+    try:
+        return Lookout.find(layout, state, task_index(name, state.total), load())
+    except OSError as error:
+        raise NoSourceError(f"{name} is on a machine that cannot be reached: {error}") from error
+
+
+def _print_from_afar(far: Lookout, printer: _Printer, follow: bool) -> bool:
+    """Print what is there; whether the task has ended and its files have left that machine for this one."""
+    while True:
+        try:
+            seen = far.read_on(printer.offsets(), _PIECE)
+        except OSError as error:
+            if not follow:
+                raise NoSourceError(f"its output is on a machine that cannot be reached: {error}") from error
+            click.echo(f"waiting: {error}", err=True)
+            time.sleep(_PATIENCE_S)
+            continue
+        printer.print_data(seen.files)
+        if any(seen.files.values()):
+            continue
+        if seen.over or not follow:
+            return seen.over and len(seen.files) < len(printer.offsets())
+        time.sleep(_FAR_EVERY_S)
+
+
+def _await_home(layout: SweepLayout, name: str, attempt: int) -> None:
+    """Its files are about to appear here."""
+    deadline = time.monotonic() + _HOME_S
+    while time.monotonic() < deadline and holder(layout) is not None:
+        if read_status(str(layout.task_dir(name) / "status.yaml")).get("attempt", 0) >= attempt:
+            return
+        time.sleep(_FOLLOW_EVERY_S)
+
+
 def _task_name(layout: SweepLayout, task: str) -> str:
     """The task's id. Its folder tells the number of digits without reading the sweep."""
     if re.fullmatch("task_[0-9]+", task) and layout.task_dir(task).is_dir():
@@ -58,58 +116,76 @@ def _task_name(layout: SweepLayout, task: str) -> str:
 
 
 class _Printer:
-    """Copies a task's output files to ours, from where it stopped the last time."""
+    """Copies a task's output to ours, from where it stopped the last time, wherever it is read."""
 
-    def __init__(self, layout: SweepLayout, name: str, streams: Tuple[str, ...], attempt: Optional[int]) -> None:
+    def __init__(self, layout: SweepLayout, name: str, streams: Tuple[str, ...]) -> None:
         self._layout = layout
         self._name = name
         self._streams = streams
-        self._attempt = attempt
-        self._offsets: Dict[Path, int] = {}
+        self._offsets: Dict[str, int] = {}
         self._headed = ""
-        self._folder = self._find_folder()
+        self._folder = layout.task_dir(name)
 
-    def _find_folder(self) -> Path:
+    def read_here(self, attempt: Optional[int]) -> None:
+        """From now on read the attempt's files here. :raises NotFoundError: there is no such attempt."""
+        self._folder = self._find_folder(attempt)
+
+    def _find_folder(self, attempt: Optional[int]) -> Path:
         """Where the attempt's files are: in the task's folder those of the newest, the others in attempts/N."""
         folder = self._layout.task_dir(self._name)
-        if self._attempt is None:
+        if attempt is None:
             return folder
-        archived = folder / "attempts" / str(self._attempt)
+        archived = folder / "attempts" / str(attempt)
         if archived.is_dir():
             return archived
         newest = read_status(str(folder / "status.yaml")).get("attempt", 1)
-        if self._attempt == newest:
+        if attempt == newest:
             return folder
         raise NotFoundError(
-            f"{self._name} has no attempt {self._attempt}; the newest is {newest}",
+            f"{self._name} has no attempt {attempt}; the newest is {newest}",
             f"see: hsm explain {self._layout.sweep_id} {self._name}",
         )
 
-    def print_new(self) -> None:
-        """Print what has been added."""
+    def offsets(self) -> Dict[str, int]:
+        """File -> how much of it was printed."""
+        return {f"{stream}.log": self._offsets.get(stream, 0) for stream in self._streams}
+
+    def print_data(self, files: Mapping[str, bytes]) -> None:
+        """Print what was read elsewhere, from these offsets on."""
         for stream in self._streams:
-            path = self._folder / f"{stream}.log"
+            data = files.get(f"{stream}.log")
+            if data is not None:
+                self._print(data, stream)
+                self._offsets[stream] = self._offsets.get(stream, 0) + len(data)
+        sys.stdout.flush()
+
+    def print_new(self) -> None:
+        """Print what has been added here."""
+        for stream in self._streams:
             try:
-                with open(path, "rb") as file:
-                    offset = self._offsets.get(path, 0)
+                with open(self._folder / f"{stream}.log", "rb") as file:
+                    offset = self._offsets.get(stream, 0)
                     # A file that has shrunk is the next attempt's.
                     file.seek(offset if offset <= os.fstat(file.fileno()).st_size else 0)
                     self._copy(file, stream)
-                    self._offsets[path] = file.tell()
+                    self._offsets[stream] = file.tell()
             except FileNotFoundError:
                 continue
         sys.stdout.flush()
 
     def _copy(self, file: BinaryIO, stream: str) -> None:
         block = file.read(_BLOCK)
-        if block and len(self._streams) > 1 and self._headed != stream:
+        while block:
+            self._print(block, stream)
+            block = file.read(_BLOCK)
+
+    def _print(self, data: bytes, stream: str) -> None:
+        if data and len(self._streams) > 1 and self._headed != stream:
             click.echo(f"==> {stream} <==")
             sys.stdout.flush()
             self._headed = stream
-        while block:
-            # Bytes as they are: what a program prints need not be text.
-            sys.stdout.buffer.write(block)
-            block = file.read(_BLOCK)
+        # Bytes as they are: what a program prints need not be text.
+        sys.stdout.buffer.write(data)
 
     def is_over(self) -> bool:
         """Whether nothing more can come: the attempt has ended, or nobody is left to run it."""

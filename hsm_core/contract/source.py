@@ -83,6 +83,7 @@ class SourceContext:
     :param task_name: task index -> the name of its folder.
     :param grace_s: seconds between TERM and KILL when a task has to end.
     :param takeover: a person vouched that hosts which cannot be asked are dead.
+    :param looks_only: only files of tasks will be asked for, beside a controller that is at work.
     """
 
     sweep_id: str
@@ -98,6 +99,7 @@ class SourceContext:
     takeover: bool = False
     remote_project_dir: Optional[str] = None
     sweep_uid: str = ""
+    looks_only: bool = False
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class Scratch:
             return
         facts = self._probe(context.remote_project_dir or context.project_dir)
         home, self.project_dir = str(facts["home"]), str(facts["project"])
-        if not facts["there"]:
+        if not facts["there"] and not context.looks_only:
             raise NoSourceError(
                 f"{self.spec.id}: there is no copy of the project on {self.host.name}: {self.project_dir}",
                 f"hsm sync --target {self.spec.id}, or set sources.{self.spec.name}.project to where it is",
