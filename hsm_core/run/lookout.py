@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Mapping, Optional
 
 from ..contract import Glimpse, Glimpses, Source, SyncRequest
 from ..engine.state import IN_FLIGHT, SweepState
 from ..plugins import Plugins
-from ..runner.runner import attempt_status
+from ..runner.runner import read_status
 from ..store.layout import SweepLayout, task_id
 from .conduct import source_context
 from .settings import Settings
@@ -35,7 +34,8 @@ class Lookout:
         task = state.live.get(index)
         if task is None or task.state not in IN_FLIGHT:
             return None
-        if attempt_status(os.fsencode(layout.task_dir(task_id(index, state.total))), task.attempt):
+        here = read_status(str(layout.task_dir(task_id(index, state.total)) / "status.yaml"))
+        if here and here.get("attempt", task.attempt) == task.attempt:
             return None
         settings = Settings.read(layout)
         spec = next((spec for spec in settings.sources if spec.id == task.source), None)
