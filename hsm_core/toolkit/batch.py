@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from dataclasses import replace
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ..contract import (
     Acceptance,
@@ -36,11 +36,12 @@ from .batch_endings import Manners
 from .batch_jobs import Job, Target
 from .batch_plan import Draft, Live, Plan, PlannedJob, draft_jobs, find_lane, job_name
 from .batch_request import job_request, tasks_at_once
+from .batch_room import Room, answer_all
 from .batch_scheduler import Scheduler
 from .batch_site import Site
 from .batch_watch import Watch
 from .budget import CallBudget, budget_dir
-from .dialect import ENDED_STATES, Dialect, JobRequest, Limits, Submission, script_text
+from .dialect import Dialect, JobRequest, Submission, script_text
 from .local_host import LocalHost
 from .payload import payload
 
@@ -55,8 +56,6 @@ _DEFAULT_SLOTS = 10_000
 _LOOKAHEAD = 10_000
 """Tasks wait in the scheduler's queue, where they gather priority, and run on when every hsm is gone."""
 _CALLS_PER_MINUTE = 30
-_ASK_AGAIN_S = 10.0
-"""A cluster that does not tell its limits, or its queue, is left alone so long."""
 _SHORTEST_PAUSE_S = 0.1
 _MUCH_NEWS = 32
 """A look costs the core as much as so many ends of tasks: with fewer, it is better to wait a little longer."""
@@ -98,10 +97,6 @@ class BatchSource:
         self._slots = _DEFAULT_SLOTS if spec.slots is None else spec.slots
         self._opened: Optional[_Opened] = None
         self._lookahead = _LOOKAHEAD
-        self._limits = Limits()
-        self._knows_cluster = False
-        self._problem = ""
-        self._ask_again_at = float("-inf")
         self._in_doubt: Dict[str, float] = {}
         self._longest_pause_s = 1.0 if isinstance(host, LocalHost) else 5.0
         self._pause_s = self._longest_pause_s
@@ -119,12 +114,10 @@ class BatchSource:
         site = Site(self._host, context, self._python)
         manners = Manners(float(options.get("lost_grace", 30.0)), bool(options.get("requeue", False)), self._helps)
         watch = Watch(site, scheduler, manners, self._clock, context.say)
-        self._opened = _Opened(context, scheduler, site, watch)
-        self._limits = scheduler.limits(options)
-        self._ask_again_at = self._clock() + _ASK_AGAIN_S
-        self._problem = self._limits.problem
-        self._knows_cluster = False
-        most = None if self._problem or self._limits.queued is None else self._limits.queued * self._tasks_per_job
+        room = Room(self._dialect.name, self._spec, scheduler, site, watch, self._clock, context.say)
+        self._opened = _Opened(context, scheduler, site, watch, room)
+        limits = room.limits
+        most = None if limits.problem or limits.queued is None else limits.queued * self._tasks_per_job
         if self._spec.slots is None and most is not None:
             self._slots = max(1, min(_DEFAULT_SLOTS, most))
         # More than the user may have in the queue would only be given, and given back, again and again.
@@ -152,14 +145,11 @@ class BatchSource:
         """One job for each group of tasks that fits into one array; the plan is on disk before the first of them."""
         here = self._now_open
         self._pause_s = _SHORTEST_PAUSE_S
-        problem = self._look_around(request.token)
+        problem = here.room.learn(request.token)
         if problem:
             every = [(task.index, task.attempt) for task in request.tasks]
             return SubmitResult([TaskAnswer(one, Acceptance.RETRY, reason=problem) for one in every])
-        limits = self._limits
-        drafts, answers = self._within_room(
-            draft_jobs(request, self._defaults, self._array_size, self._tasks_per_job), limits.queued
-        )
+        drafts, answers = here.room.fit(draft_jobs(request, self._defaults, self._array_size, self._tasks_per_job))
         if drafts:
             planned = [
                 PlannedJob(
@@ -311,39 +301,9 @@ class BatchSource:
 
     @property
     def _array_size(self) -> int:
-        size = self._limits.array_size
-        return size if self._limits.throttles else min(size, self._elements_at_once)
-
-    def _look_around(self, token: str) -> str:
-        """Before the first submission: what the user may have, and has. Why that cannot be said, if it cannot."""
-        if self._knows_cluster:
-            return ""
-        now = self._clock()
-        if not self._problem or now >= self._ask_again_at:
-            if self._limits.problem:
-                self._limits = self._now_open.scheduler.limits(self._spec.options)
-            problem = self._limits.problem or self._learn_live(token)
-            if problem and problem != self._problem:
-                self._now_open.context.say(problem)
-            self._problem = problem
-            self._knows_cluster = not problem
-            self._ask_again_at = now + _ASK_AGAIN_S
-        return self._problem
-
-    def _within_room(self, drafts: Iterable[Draft], most: Optional[int]) -> Tuple[List[Draft], List[TaskAnswer]]:
-        """What the user may have in the queue now, other jobs counted, and answers for the rest, which waits."""
-        if most is None:
-            return list(drafts), []
-        room = max(0, most - (self._now_open.watch.query([]).queued or 0))
-        reason = f"{self._dialect.name} lets this user have {most} jobs in the queue; waiting for some to end"
-        fitting: List[Draft] = []
-        answers: List[TaskAnswer] = []
-        for resources, shares in drafts:
-            if shares[:room]:
-                fitting.append(Draft(resources, shares[:room]))
-            answers += _all(Draft(resources, shares[room:]), Acceptance.LIMIT, reason)
-            room = max(0, room - len(shares))
-        return fitting, answers
+        limits = self._now_open.room.limits
+        size = limits.array_size
+        return size if limits.throttles else min(size, self._elements_at_once)
 
     def _submit_all(self, plan: Plan, drafts: Sequence[Draft]) -> List[TaskAnswer]:
         """Submit the jobs of a plan, one after another, until one of them has no certain answer."""
@@ -366,7 +326,7 @@ class BatchSource:
                 if outcome.acceptance is Acceptance.INDETERMINATE:
                     self._in_doubt[plan.token] = self._clock()
                 stopped = stopped or outcome.reason or "the scheduler did not take the job before it"
-            answers += _all(draft, outcome.acceptance, outcome.reason)
+            answers += answer_all(draft, outcome.acceptance, outcome.reason)
         handle = _handle(plan, ids)
         return answers + [TaskAnswer(attempt, Acceptance.ACCEPTED, handle) for attempt in accepted]
 
@@ -375,7 +335,7 @@ class BatchSource:
         here = self._now_open
         planned = plan.jobs[number]
         lane = find_lane(
-            here.watch.followed.live(), self._elements_at_once, len(planned.shares), self._limits.throttles
+            here.watch.followed.live(), self._elements_at_once, len(planned.shares), here.room.limits.throttles
         )
         if lane is None:
             return Submission(Acceptance.LIMIT, reason="too many jobs of this sweep wait for a slot")
@@ -433,22 +393,6 @@ class BatchSource:
         help_s = _HELP_S if self._helps else 0.0
         return {"name": name, "walltime_s": walltime, "requeue": requeue, "help_s": help_s, "init": init}
 
-    def _learn_live(self, token: str) -> str:
-        """Jobs of earlier controllers, which may not have been handed to us yet, use slots too. What went wrong."""
-        here = self._now_open
-        sweep = token.rsplit("-", 2)[0] + "-"
-        listing = here.watch.query([])
-        if not listing.complete:
-            return listing.problem or f"{self._dialect.name}: the queue cannot be read"
-        for row in listing.jobs:
-            earlier, _, _ = row.name.rpartition(".")
-            if not row.name.startswith(sweep) or row.name in here.watch.followed.jobs or row.state in ENDED_STATES:
-                continue
-            plan = here.site.plan(earlier)
-            if plan is not None and plan.source == self._spec.id and row.name in plan.names():
-                here.watch.followed.reserve(row.name, Live(row.job, plan.jobs[plan.names().index(row.name)].at_once))
-        return ""
-
     def _ask_for(self, names: Sequence[str]) -> Dict[str, str]:
         """The ids of those of these jobs that the queue has. :raises OSError: when the answer is not whole."""
         listing = self._now_open.scheduler.queue(names)
@@ -464,12 +408,9 @@ class _Opened(NamedTuple):
     scheduler: Scheduler
     site: Site
     watch: Watch
+    room: Room
 
 
 def _handle(plan: Plan, ids: Mapping[str, str]) -> Dict[str, Any]:
     """One handle for a whole submission: who has it finds the rest in the plan. Small, because it is journalled."""
     return {"token": plan.token, "jobs": dict(ids)}
-
-
-def _all(draft: Draft, acceptance: Acceptance, reason: str) -> List[TaskAnswer]:
-    return [TaskAnswer((task.index, task.attempt), acceptance, reason=reason) for task in draft.tasks]

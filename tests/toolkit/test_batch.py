@@ -289,7 +289,7 @@ def test_the_walltime_ends_a_helped_task(helped: Rig, cluster: FakeCluster) -> N
 def test_an_element_that_was_dismissed_too_late(helped: Rig, cluster: FakeCluster) -> None:
     """Our own order that hits what had begun a moment before is no person's cancellation."""
     watch = helped.source._opened.watch  # type: ignore[attr-defined]
-    (job,) = watch.jobs.values()
+    (job,) = watch.followed.jobs.values()
     job.dismissed.add(0)
     cluster.end(cluster.element(0), "cancelled by us")
     (seen,) = helped.over((1, 1))
