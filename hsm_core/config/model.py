@@ -188,7 +188,13 @@ def read_resources(data: Mapping[str, Any], base: Optional[TaskResources] = None
         if "walltime" in data
         else base.walltime_s,
         native=tuple(data.get("native", base.native)),
+        options=_merged_options(base.options, data.get("options", {})),
     )
+
+
+def _merged_options(base: Tuple[Tuple[str, Any], ...], given: Mapping[str, Any]) -> Tuple[Tuple[str, Any], ...]:
+    frozen = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    return tuple(sorted({**dict(base), **frozen}.items()))
 
 
 def _read_source(name: str, entry: Mapping[str, Any], shared: Mapping[str, Mapping[str, Any]]) -> SourceConfig:

@@ -10,7 +10,7 @@ from typing import Any, Dict
 
 from .units import DURATION, MEMORY
 
-__all__ = ["RESOURCES", "SCHEMA"]
+__all__ = ["RESOURCES", "SCHEMA", "SWEEP_RESOURCES"]
 
 Schema = Dict[str, Any]
 
@@ -187,9 +187,33 @@ RESOURCES = _section(
             "description": "Directives passed to the scheduler as they are, such as `--partition=gpu`.",
             "default": [],
         },
+        "options": {
+            "type": "object",
+            "additionalProperties": {"type": ["string", "number", "boolean", "array"], "items": _text("A line.")},
+            "description": "Options of the source that tasks want otherwise, such as `partition`, where it has them.",
+            "default": {},
+        },
     },
 )
-"""The `resources` section; `sweep_config.yaml` has the same one."""
+"""The `resources` section of `hsm_config.yaml`."""
+
+SWEEP_RESOURCES = _section(
+    "What one task needs, and what some tasks need besides.",
+    {
+        **RESOURCES["properties"],
+        "groups": {
+            "type": "array",
+            "items": _section(
+                "Tasks for which a condition holds, and what they need instead.",
+                {"where": _text("A condition on parameters, as in the section `where`."), **RESOURCES["properties"]},
+                required=["where"],
+            ),
+            "description": "Tasks that need something else; where several fit, later ones come first.",
+            "default": [],
+        },
+    },
+)
+"""The `resources` section of `sweep_config.yaml`."""
 
 _SOURCE: Schema = {
     "type": "object",

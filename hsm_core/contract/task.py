@@ -54,7 +54,11 @@ FINAL_STATES: FrozenSet[TaskState] = frozenset(
 
 @dataclass(frozen=True)
 class TaskResources:
-    """What one task needs. Sources ignore what they cannot give out, unless it is more than they have."""
+    """What one task needs. Sources ignore what they cannot give out, unless it is more than they have.
+
+    :param options: options of the source (`partition`) that this task wants otherwise, of those which its schema marks
+        with `x-per-task`: pairs of name and value, sorted by name; lists are tuples.
+    """
 
     cpus: Optional[int] = None
     memory_mb: Optional[int] = None
@@ -62,6 +66,7 @@ class TaskResources:
     gpu_type: Optional[str] = None
     walltime_s: Optional[float] = None
     native: Tuple[str, ...] = ()
+    options: Tuple[Tuple[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)

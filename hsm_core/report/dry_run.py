@@ -39,7 +39,7 @@ def show_dry_run(prepared: Prepared, plugins: Plugins, verbose: bool = False) ->
     click.echo("\nExecution Plan:")
     for line in _plan(prepared):
         click.echo(f"  {line}")
-    make = task_maker(settings, space, "sweeps/outputs/SWEEP_ID")
+    make = task_maker(settings, prepared.sweep, "sweeps/outputs/SWEEP_ID")
     shown = min(settings.total, _SHOWN_VERBOSE if verbose else _SHOWN)
     click.echo(f"\nThe first {shown} of {settings.total} commands:" if shown < settings.total else "\nCommands:")
     for index in range(shown):
@@ -54,7 +54,7 @@ def _show_previews(prepared: Prepared, plugins: Plugins) -> None:
     """What each source would hand to its scheduler for an even share of the tasks."""
     settings = prepared.settings
     layout = ProjectLayout(settings.project_dir).sweep(prepared.sweep_id or "SWEEP_ID")
-    make = task_maker(settings, prepared.sweep.space, str(layout.root))
+    make = task_maker(settings, prepared.sweep, str(layout.root))
     share = min(-(-settings.total // len(settings.sources)), _SUBMITTED)
     for spec in settings.sources:
         source = plugins.source_type(spec.kind).factory(spec)

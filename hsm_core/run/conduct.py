@@ -29,7 +29,7 @@ from .origin import write_origin
 from .prepare import Prepared, read_sweep_file
 from .settings import Settings
 from .signals import SignalCatcher
-from .tasks import command_of, task_maker
+from .tasks import command_of, resources_of, task_maker
 
 __all__ = ["Conduct", "begin", "conduct", "replay_sweep", "source_context"]
 
@@ -74,7 +74,7 @@ def begin(project: ProjectLayout, prepared: Prepared) -> SweepLayout:
     # Once, before anything runs: a command that cannot be built must not be found out task by task.
     space, somewhere = prepared.sweep.space, str(project.outputs)
     command_of(prepared.settings, space, somewhere).check(space.each_value())
-    task_maker(prepared.settings, space, somewhere)((0, 1))
+    task_maker(prepared.settings, prepared.sweep, somewhere)((0, 1))
     if prepared.sweep_id is None:
         return sweeps.create_new(project, time.time(), fill)
     layout = project.sweep(prepared.sweep_id)
@@ -98,6 +98,7 @@ def conduct(layout: SweepLayout, how: Conduct, plugins: Plugins) -> Tuple[Finish
     settings = _adjusted(Settings.read(layout), how)
     _, sweep = read_sweep_file(layout.config)
     _check_digest(layout, settings, sweep.space)
+    find_resources = resources_of(settings, sweep)
     strategy = plugins.strategy(settings.strategy).factory(settings.seed)
     with SignalCatcher() as catcher, Lease.acquire(layout, how.takeover) as lease:
         state, position = replay_sweep(layout)
@@ -119,9 +120,9 @@ def conduct(layout: SweepLayout, how: Conduct, plugins: Plugins) -> Tuple[Finish
                 journal,
                 lease,
                 sinks,
-                task_maker(settings, sweep.space, str(layout.root)),
+                task_maker(settings, sweep, str(layout.root)),
                 health_interval_s=settings.health_check_interval_s,
-                memory_mb=lambda index: settings.resources.memory_mb,
+                memory_mb=lambda index: find_resources(index).memory_mb,
                 collect_interval_s=settings.result_collection_interval_s,
                 grace_s=settings.grace_s,
                 verify=settings.verify_sync,

@@ -7,7 +7,7 @@ import secrets
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import Any, List, Mapping, Optional, Tuple
 
 from ..config import LoadedConfig, read_resources
 from ..contract import SourceSpec
@@ -18,7 +18,7 @@ from ..space import SweepFile, load_space
 from ..store.layout import check_sweep_id
 from ..yamlfile import load
 from .settings import Settings
-from .sources import DEFAULT_SOURCES, parse_sources, resolve_sources
+from .sources import DEFAULT_SOURCES, check_task_options, parse_sources, resolve_sources
 
 __all__ = ["Prepared", "RunOptions", "prepare"]
 
@@ -73,6 +73,7 @@ def prepare(config: LoadedConfig, sweep_path: Path, options: RunOptions, plugins
         asked = DEFAULT_SOURCES if options.sources is None else options.sources
         specs = resolve_sources(parse_sources(asked), config, plugins)
         plugins.strategy(strategy)
+        check_task_options(_wanted_options(config, sweep), [plugins.source_type(spec.kind) for spec in specs])
     command = sweep.command or project.command
     resources = read_resources(sweep.resources, config.config.resources)
     on_oom = config.config.retries.on_oom
@@ -110,6 +111,12 @@ def prepare(config: LoadedConfig, sweep_path: Path, options: RunOptions, plugins
     check_script(settings)
     warnings = tuple(str(problem) for problem in (*config.warnings, *sweep.warnings))
     return Prepared(sweep_path, text, sweep, settings, options.sweep_id, warnings)
+
+
+def _wanted_options(config: LoadedConfig, sweep: SweepFile) -> List[Mapping[str, Any]]:
+    """Options of sources that tasks want otherwise, wherever they are written."""
+    sections = [sweep.resources, *(group.resources for group in sweep.groups)]
+    return [dict(config.config.resources.options), *(section.get("options") or {} for section in sections)]
 
 
 def read_sweep_file(path: Path) -> Tuple[bytes, SweepFile]:

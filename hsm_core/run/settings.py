@@ -79,7 +79,10 @@ class Settings:
 
 
 def _resources(data: Mapping[str, Any]) -> TaskResources:
-    return TaskResources(**{**data, "native": tuple(data.get("native", ()))})
+    options = tuple(
+        (name, tuple(value) if isinstance(value, list) else value) for name, value in data.get("options", ())
+    )
+    return TaskResources(**{**data, "native": tuple(data.get("native", ())), "options": options})
 
 
 def _path(layout: SweepLayout) -> Path:

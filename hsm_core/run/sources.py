@@ -8,16 +8,18 @@ one, of whatever kind.
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
-from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from ..config import LoadedConfig, check_source
-from ..contract import DiscoverRequest, SourceSpec
-from ..errors import NoSourceError, UsageError
+from ..contract import DiscoverRequest, SourceSpec, SourceType
+from ..errors import ConfigError, NoSourceError, UsageError
 from ..plugins import Plugins
-from ..yamlfile import raise_problems
+from ..yamlfile import check, loads, raise_problems
+from ..yamlfile.check import suggest
 
-__all__ = ["DEFAULT_SOURCES", "SourceRequest", "parse_sources", "resolve_sources"]
+__all__ = ["DEFAULT_SOURCES", "SourceRequest", "check_task_options", "parse_sources", "resolve_sources"]
 
 DEFAULT_SOURCES = "local"
 BATCH = "hpc"
@@ -83,6 +85,28 @@ def resolve_sources(requests: Sequence[SourceRequest], config: LoadedConfig, plu
         if schema is not None and spec.name in config.config.sources:
             raise_problems(check_source(config.layers, spec.name, schema))
     return specs
+
+
+def check_task_options(wanted: Sequence[Mapping[str, Any]], kinds: Sequence[SourceType]) -> None:
+    """See that some source takes each of these options from a task.
+
+    :param wanted: the options of each section that has any.
+    :raises ConfigError: none does, or not with that value.
+    """
+    known: Dict[str, List[Mapping[str, Any]]] = {}
+    for kind in kinds:
+        for name, schema in (kind.options_schema or {}).get("properties", {}).items():
+            if schema.get("x-per-task"):
+                known.setdefault(name, []).append(schema)
+    for options in wanted:
+        for name, value in options.items():
+            if name not in known:
+                hint = suggest(name, known, "it can be an option of the source, under `sources:`")
+                raise ConfigError(f"resources.options: no source of this sweep takes {name!r} from a task", hint)
+            document = loads(json.dumps({name: value}), "resources.options")
+            rule = known[name][0] if len(known[name]) == 1 else {"anyOf": known[name]}
+            for problem in check(document, {"type": "object", "properties": {name: rule}}):
+                raise ConfigError(f"resources.options: {problem.message}", problem.hint)
 
 
 def _resolve(request: SourceRequest, config: LoadedConfig, plugins: Plugins) -> SourceSpec:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Dict, Optional, Protocol
+from typing import Callable, Dict, Optional, Protocol, Tuple
 
 from ..command import CommandTemplate
-from ..contract import Attempt, TaskSpec
-from ..space import Space
+from ..config import read_resources
+from ..contract import Attempt, TaskResources, TaskSpec
+from ..space import Space, SweepFile
 from ..store.layout import task_id
 from .settings import Settings
 
-__all__ = ["TaskMaker", "command_of", "task_maker"]
+__all__ = ["TaskMaker", "command_of", "resources_of", "task_maker"]
 
 
 class TaskMaker(Protocol):
@@ -36,11 +37,31 @@ def command_of(settings: Settings, space: Space, sweep_dir: str) -> CommandTempl
     )
 
 
-def task_maker(settings: Settings, space: Space, sweep_dir: str) -> TaskMaker:
+def resources_of(settings: Settings, sweep: SweepFile) -> Callable[[int], TaskResources]:
+    """What each task asks for, by its index: the sweep's, and over them those of every group that it is in."""
+    made: Dict[Tuple[bool, ...], TaskResources] = {}
+
+    def find(index: int) -> TaskResources:
+        if not sweep.groups:
+            return settings.resources
+        params = sweep.space.params(index)
+        fits = tuple(bool(group.where.holds(params)) for group in sweep.groups)
+        if fits not in made:
+            found = settings.resources
+            for group, member in zip(sweep.groups, fits):
+                found = read_resources(group.resources, found) if member else found
+            made[fits] = found
+        return made[fits]
+
+    return find
+
+
+def task_maker(settings: Settings, sweep: SweepFile, sweep_dir: str) -> TaskMaker:
     """A function that makes tasks; nothing is made before it is needed.
 
     :param sweep_dir: the sweep's folder here, absolute.
     """
+    space, find_resources = sweep.space, resources_of(settings, sweep)
     here = command_of(settings, space, sweep_dir)
     elsewhere: Dict[str, CommandTemplate] = {}
     total = settings.total
@@ -62,7 +83,7 @@ def task_maker(settings: Settings, space: Space, sweep_dir: str) -> TaskMaker:
             env=env,
             files=files,
             timeout_s=settings.timeout_s,
-            resources=settings.resources,
+            resources=find_resources(index),
         )
 
     return make

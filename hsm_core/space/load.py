@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, List, Mapping, Optional, Tuple
+from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
 
 from ..yamlfile import Document, Problem, ProblemsError, check, raise_problems
 from ..yamlfile.check import shown, suggest
@@ -13,10 +13,17 @@ from .reader import Path, Reader
 from .sections import SECTIONS
 from .space import Space
 
-__all__ = ["SweepFile", "load_space"]
+__all__ = ["ResourceGroup", "SweepFile", "load_space"]
 
 _CONDITIONS = ("where", "exclude")
 _KEYS = (*SECTIONS, *_CONDITIONS, "command", "resources", "metadata")
+
+
+class ResourceGroup(NamedTuple):
+    """Tasks for which a condition holds, and what they need instead, as written and checked."""
+
+    where: Predicate
+    resources: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,7 @@ class SweepFile:
     :param command: replaces `project.command` for this sweep; None leaves it.
     :param resources: the `resources` section as written and checked; `config.read_resources(resources, base)` lays it
         over the project's.
+    :param groups: tasks that need something else, each with a section like `resources`; later ones come first.
     :param warnings: what its writer may not have meant, each with its place.
     """
 
@@ -34,6 +42,7 @@ class SweepFile:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     command: Optional[Tuple[str, ...]] = None
     resources: Mapping[str, Any] = field(default_factory=dict)
+    groups: Tuple[ResourceGroup, ...] = ()
     warnings: Tuple[Problem, ...] = ()
 
 
@@ -51,6 +60,7 @@ def load_space(document: Document) -> SweepFile:
     if not any(section in SECTIONS for section in data):
         reader.problem("no parameters are declared", (), "add a `grid:` with lists of values")
     conditions, texts = _conditions(reader)
+    groups = _groups(reader)
     reader.problems.extend(_check_rest(document))
     raise_problems(sorted(reader.problems, key=_in_file_order))
     command = data.get("command")
@@ -59,6 +69,7 @@ def load_space(document: Document) -> SweepFile:
         metadata=data.get("metadata") or {},
         command=None if command is None else tuple(command),
         resources=data.get("resources") or {},
+        groups=groups,
         warnings=_merged(document.warnings, reader.warnings),
     )
 
@@ -79,6 +90,20 @@ def _conditions(reader: Reader) -> Tuple[List[Condition], List[Any]]:
                 conditions.append(Condition(predicate, section == "where", reader.document.mark(path)))
                 texts.append([section, item])
     return conditions, texts
+
+
+def _groups(reader: Reader) -> Tuple[ResourceGroup, ...]:
+    """The groups whose conditions can be read; what else is wrong with the section, its schema says."""
+    section = reader.document.data.get("resources")
+    given = section.get("groups") if isinstance(section, dict) else None
+    groups: List[ResourceGroup] = []
+    for number, item in enumerate(given if isinstance(given, list) else []):
+        if isinstance(item, dict) and isinstance(item.get("where"), str):
+            path: Path = ("resources", "groups", number, "where")
+            predicate = _predicate(reader, "where", item["where"], path)
+            if predicate is not None:
+                groups.append(ResourceGroup(predicate, {key: item[key] for key in item if key != "where"}))
+    return tuple(groups)
 
 
 def _predicate(reader: Reader, section: str, item: Any, path: Path) -> Optional[Predicate]:
@@ -123,10 +148,10 @@ def _check_rest(document: Document) -> List[Problem]:
         message = f"metadata must be a mapping, not {shown(data['metadata'])}"
         problems.append(Problem(message, document.mark(("metadata",)), "write `description: …` below it"))
     if data.get("command") is not None or data.get("resources") is not None:
-        from ..config.schema import RESOURCES, SCHEMA
+        from ..config.schema import SCHEMA, SWEEP_RESOURCES
 
         command = SCHEMA["properties"]["project"]["properties"]["command"]
-        for section, schema in (("command", command), ("resources", RESOURCES)):
+        for section, schema in (("command", command), ("resources", SWEEP_RESOURCES)):
             if data.get(section) is not None:
                 problems.extend(check(document, schema, (section,)))
     return problems

@@ -33,8 +33,8 @@ BATCH_OPTIONS: Mapping[str, Any] = {
         "anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1}],
     },
     "tasks_at_once": _number("How many of those it runs beside each other.", 1, "integer"),
-    "modules": _lines("Environment modules that a job loads."),
-    "setup": _lines("Shell lines of the job's script, before anything else."),
+    "modules": {**_lines("Environment modules that a job loads."), "x-per-task": True},
+    "setup": {**_lines("Shell lines of the job's script, before anything else."), "x-per-task": True},
     "python": one_line("The interpreter that runs the runner on the nodes: Python 3.6 or newer."),
     "warning": _number("Seconds before the walltime at which programs that listen get USR1.", 0),
     "requeue": {
@@ -52,6 +52,7 @@ BATCH_OPTIONS: Mapping[str, Any] = {
 def batch_schema(scheduler: Mapping[str, Any]) -> Dict[str, Any]:
     """The schema of a batch source's options.
 
-    :param scheduler: the properties that its dialect understands besides.
+    :param scheduler: the properties that its dialect understands besides: directives, which tasks may have otherwise.
     """
-    return {"type": "object", "additionalProperties": False, "properties": {**BATCH_OPTIONS, **scheduler}}
+    directives = {name: {**schema, "x-per-task": True} for name, schema in scheduler.items()}
+    return {"type": "object", "additionalProperties": False, "properties": {**BATCH_OPTIONS, **directives}}

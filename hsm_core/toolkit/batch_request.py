@@ -30,8 +30,9 @@ def job_request(
 ) -> JobRequest:
     """A job whose elements run tasks that want these resources each; the rest is `JobRequest`'s.
 
-    :param options: of the source, checked by its schema.
+    :param options: of the source, checked by its schema; those of the tasks come before them.
     """
+    options = {**options, **dict(resources.options)}
     beside = tasks_at_once(options)
     cpus, memory = resources.cpus, resources.memory_mb
     return JobRequest(

@@ -1,4 +1,4 @@
-"""More memory for what ran out of it, on a real Slurm that enforces memory by cgroups."""
+"""What tasks are given on a real Slurm: more memory for what ran out of it, and what groups of tasks ask for."""
 
 from __future__ import annotations
 
@@ -46,3 +46,22 @@ def test_more_has_an_end(strict_site, bound):
     assert code == 1, said
     assert sorted(site.ledger()) == [(0, 1), (1, 1), (1, 2)]
     assert site.facts()["counts"]["failed"] == 1
+
+
+def test_groups_of_tasks_ask_for_what_they_need(site):
+    """Tasks for which a condition holds are an array of their own, with their own directives, modules and partition."""
+    site.configure({"cpus": 1}, partition="debug")
+    site.declare(
+        6,
+        resources={
+            "walltime": "2m",
+            "groups": [
+                {"where": "n >= 4", "cpus": 2, "options": {"partition": "short", "setup": ["export GROUP=big"]}}
+            ],
+        },
+    )
+    site.behave('echo "$n $SLURM_CPUS_PER_TASK $SLURM_JOB_PARTITION $GROUP" >> "$SITE/seen"')
+    site.run("here")
+    seen = sorted((site.beside / "seen").read_text().splitlines())
+    assert seen == [*(f"{n} 1 debug " for n in range(4)), *(f"{n} 2 short big" for n in (4, 5))]
+    assert site.counted()["sbatch"] == 2
