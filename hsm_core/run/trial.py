@@ -85,10 +85,10 @@ class Trial:
         """A source is never called from two threads at once."""
 
     def stages(self) -> Sequence[Stage]:
-        """Open it, hold its copy of the project against ours, ask how it is, and run the task."""
+        """Hold its copy of the project against ours, open it, ask how it is, and run the task."""
         return (
-            Stage("open", self._on_source(self._open), 60.0),
             Stage("project", self._on_source(self._compare), 120.0),
+            Stage("open", self._on_source(self._open), 60.0),
             Stage("health", self._on_source(self._health), 30.0),
             Stage("one task", self._on_source(self._run_task), self._patience_s + 2 * _FAREWELL_S),
         )
@@ -118,10 +118,20 @@ class Trial:
 
     # --- the stages
 
+    def _compare(self, source: Source) -> str:
+        there = self._plugins.locate_project(source, self._request)
+        self._request = replace(self._request, remote_project_dir=there)
+        reports = self._plugins.verify_sync(source, self._request)
+        if not reports:
+            raise SkipStage("nobody compares it with ours")
+        worst = reports[0]
+        if worst.verdict is SyncVerdict.DIFFERS:
+            raise NoSourceError(f"{worst.verifier}: {worst.detail}", worst.remedy or None)
+        return "; ".join(f"{report.verifier}: {report.detail}" for report in reports)
+
     def _open(self, source: Source) -> str:
         sweeps.create(self._layout)
         project = self._config.config.project
-        self._request = replace(self._request, remote_project_dir=self._plugins.locate_project(source, self._request))
         context = SourceContext(
             sweep_id=f"hsm-test-{self._uid}",
             sweep_dir=str(self._layout.root),
@@ -138,15 +148,6 @@ class Trial:
         )
         source.open(context)
         return f"{checked(source.capabilities(), Capabilities, 'capabilities').slots} slots"
-
-    def _compare(self, source: Source) -> str:
-        reports = self._plugins.verify_sync(source, self._request)
-        if not reports:
-            raise SkipStage("nobody compares it with ours")
-        worst = reports[0]
-        if worst.verdict is SyncVerdict.DIFFERS:
-            raise NoSourceError(f"{worst.verifier}: {worst.detail}", worst.remedy or None)
-        return "; ".join(f"{report.verifier}: {report.detail}" for report in reports)
 
     def _health(self, source: Source) -> str:
         report = checked(source.health(), HealthReport, "health")

@@ -25,9 +25,9 @@ def test_a_source_that_works_passes_every_stage(type_hsm: Type, project: Path) -
     assert answer.code == 0
     lines = answer.out.splitlines()
     assert lines[0] == "local:mine"
-    assert [line.split()[:2] for line in lines[1:4]] == [["open", "ok"], ["project", "skipped"], ["health", "ok"]]
+    assert [line.split()[:2] for line in lines[1:4]] == [["project", "skipped"], ["open", "ok"], ["health", "ok"]]
     assert lines[4].startswith("  one task       ok")
-    assert "2 slots" in lines[1]
+    assert "2 slots" in lines[2]
 
 
 def test_the_first_failure_says_the_remedy(type_hsm: Type, project: Path) -> None:

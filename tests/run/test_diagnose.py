@@ -141,9 +141,9 @@ def test_a_kind_without_stages_is_opened_asked_and_given_one_task(config: Loaded
     source = Odd()
     said: List[str] = []
     ends = list(diagnose(SPEC, config, plugins(source), 10.0, said.append))
-    assert states(ends) == {"open": "ok", "project": "skipped", "health": "ok", "one task": "ok"}
+    assert states(ends) == {"project": "skipped", "open": "ok", "health": "ok", "one task": "ok"}
     assert source.calls == ["open", "submit", "collect", "close"]
-    assert ends[0].found == "7 slots"
+    assert ends[1].found == "7 slots"
     assert "one task: submitted" in said
     assert not (config.project_dir / "sweeps" / "outputs").exists()
 
@@ -162,7 +162,7 @@ def test_stages_of_the_kind_come_first_and_end_at_the_first_failure(config: Load
         ("tools", "ok", "all there", ""),
         ("gpus", "skipped", "nobody asked for any", ""),
         ("account", "FAILED", "there is no account 'x'", "ask for one"),
-        ("open", "skipped", "not tried, because of: account", ""),
+        ("project", "skipped", "not tried, because of: account", ""),
     ]
     assert source.calls == []
 
@@ -249,7 +249,7 @@ def test_whoever_stops_listening_leaves_nothing(config: LoadedConfig) -> None:
     """Interrupted in the middle, the source is let go and the folder is gone."""
     source = Odd()
     trial = diagnose(SPEC, config, plugins(source), 10.0)
-    assert next(trial).name == "open"
+    assert [next(trial).name for _ in range(2)] == ["project", "open"]
     trial.close()  # type: ignore[attr-defined]
     assert source.calls == ["open", "close"]
     assert not (config.project_dir / "sweeps" / "outputs").exists()
