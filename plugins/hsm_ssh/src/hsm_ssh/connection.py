@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import threading
 import time
-from dataclasses import dataclass
 from typing import Callable, List, Optional
 
 from .dial import Stream
-from .errors import RefusedError, SshError
-from .known_hosts import preferred_kinds, read_known_hosts, verify
+from .errors import SshError
+from .handshake import Manners, shake_hands, verify_host
 from .login import log_in
 from .quiet import paramiko
 from .target import Target
 
-__all__ = ["Connection", "Manners", "NoRoomError"]
+__all__ = ["Connection", "NoRoomError"]
 
 _SESSIONS = 10
 """How many sessions a server allows on a connection, unless it is found to allow fewer (sshd's MaxSessions)."""
-_TURNED_AWAY_S = 0.5
-"""A server with too many newcomers (sshd's MaxStartups) hangs up without a word: the pause before the second try."""
-
-
-@dataclass(frozen=True)
-class Manners:
-    """How connections are made and kept; times in seconds.
-
-    :param keepalive_s: how often a connection is asked whether it lives, and how long it may take to answer.
-    """
-
-    compression: bool = False
-    connect_timeout_s: float = 20.0
-    keepalive_s: float = 15.0
 
 
 class NoRoomError(SshError):
@@ -59,9 +43,9 @@ class Connection:
         self._stir = threading.Event()
         self._reason = ""
         self._afterwards: List[Callable[[], None]] = []
-        self._transport = self._shake_hands(dial, deadline)
+        self._transport = shake_hands(target, manners, dial, deadline)
         try:
-            self._verify_host()
+            verify_host(self._transport, target)
             log_in(self._transport, target, deadline)
         except BaseException:
             self._transport.close()
@@ -185,71 +169,3 @@ class Connection:
     def _fell_silent(self) -> None:
         self._reason = f"it has not answered for {self._manners.keepalive_s:g} s"
         self._transport.close()
-
-    # --- its beginning
-
-    def _shake_hands(self, dial: Callable[[float], Stream], deadline: float) -> paramiko.Transport:
-        """Agree on keys; a server that hangs up before it has said anything is asked again a little later."""
-        pause_s = _TURNED_AWAY_S
-        while True:
-            stream = dial(deadline)
-            try:
-                return self._negotiate(stream, deadline)
-            except _TurnedAwayError as error:
-                wait_s = pause_s * random.uniform(0.5, 1.5)
-                pause_s *= 2
-                if self.target.proxy_command is not None:
-                    raise SshError(f"{self.target.alias}: its ProxyCommand failed", f"try: {self.target.ssh}") from None
-                if time.monotonic() + wait_s >= deadline:
-                    raise SshError(
-                        f"{self.target.alias}: {error}", "does it have too many newcomers (MaxStartups of sshd)?"
-                    ) from error
-                time.sleep(wait_s)
-
-    def _negotiate(self, stream: Stream, deadline: float) -> paramiko.Transport:
-        transport: Optional[paramiko.Transport] = None
-        try:
-            transport = paramiko.Transport(stream)  # type: ignore[arg-type] # it asks for no more than a Stream has
-            transport.daemon = True
-            transport.name = f"ssh-{self.target.alias}"
-            transport.use_compression(self._manners.compression)
-            self._prefer_known_kinds(transport)
-            left = max(0.1, deadline - time.monotonic())
-            transport.banner_timeout = transport.handshake_timeout = left
-            transport.start_client(timeout=left)
-            transport.get_remote_server_key()  # raises if they came to no agreement: at its deadline it just returns
-            return transport
-        except (paramiko.SSHException, EOFError, OSError) as error:
-            version = transport.remote_version if transport is not None else ""
-            if transport is not None:
-                transport.close()
-            stream.close()
-            words = str(error) or "it hung up"
-            if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
-                raise RefusedError(f"{self.target.alias}: no agreement with {version}: {words}") from error
-            if version and time.monotonic() < deadline:
-                raise SshError(f"{self.target.alias}: the connection was cut while it was made: {words}") from error
-            if time.monotonic() >= deadline:
-                raise SshError(
-                    f"{self.target.alias}: {self.target.hostname} port {self.target.port} takes connections, and says "
-                    "nothing",
-                    "is that sshd, and does its machine hang?",
-                ) from error
-            raise _TurnedAwayError("it hangs up before it has said anything") from error
-
-    def _prefer_known_kinds(self, transport: paramiko.Transport) -> None:
-        kinds = preferred_kinds(read_known_hosts(self.target))
-        wanted = [
-            name for kind in kinds for name in (("rsa-sha2-512", "rsa-sha2-256") if kind == "ssh-rsa" else (kind,))
-        ]
-        options = transport.get_security_options()
-        able = list(options.key_types)
-        options.key_types = [name for name in wanted if name in able] + [name for name in able if name not in wanted]
-
-    def _verify_host(self) -> None:
-        key = self._transport.get_remote_server_key()
-        verify(self.target, key.get_name(), key.asbytes(), read_known_hosts(self.target))
-
-
-class _TurnedAwayError(Exception):
-    """The server hung up before it said anything."""

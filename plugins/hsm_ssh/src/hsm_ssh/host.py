@@ -10,7 +10,7 @@ from typing import Any, Mapping, Optional, Sequence
 
 from hsm_core.contract import Channel, Completed
 
-from .connection import Manners
+from .handshake import Manners
 from .program import Program
 from .shared import Machine, give_back, machine
 from .shell import command_line, kill_script, put_script, read_script, run_script, start_script

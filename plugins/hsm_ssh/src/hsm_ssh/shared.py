@@ -12,13 +12,14 @@ import time
 from functools import partial
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from .connection import Connection, Manners, NoRoomError
+from .connection import Connection, NoRoomError
 from .dial import Stream, dial_directly, dial_through_command
 from .errors import RefusedError, SshError
+from .handshake import Manners
 from .quiet import paramiko
 from .target import Target, resolve
 
-__all__ = ["Machine", "Session", "give_back", "machine"]
+__all__ = ["Machine", "Session", "Way", "give_back", "machine"]
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
@@ -43,6 +44,13 @@ class Session:
         if leave is not None:
             self.channel.close()
             leave()
+
+
+class Way(NamedTuple):
+    """How a stream to a machine is made, before a deadline, and what is to be called when it is not needed any more."""
+
+    dial: Callable[[float], Stream]
+    leave: Callable[[], None]
 
 
 class Machine:
@@ -183,29 +191,33 @@ class Machine:
             pause_s = max(pause_s, _REFUSED_PAUSE_S)
         self._not_before = time.monotonic() + pause_s * random.uniform(0.75, 1.25)
 
-    def _dial(self, deadline: float) -> Connection:
-        target = resolve(self.address, self._config_file, self._jumps)
-        limit_s = target.connect_timeout_s or self._manners.connect_timeout_s
-        deadline = min(deadline, time.monotonic() + limit_s)
-        if target.jumps:
-            return self._dial_through_jumps(target, deadline)
-        if target.proxy_command is not None:
-            return Connection(target, self._manners, lambda _: dial_through_command(target), deadline)
-        silence_s = self._manners.keepalive_s
-        return Connection(target, self._manners, lambda until: dial_directly(target, until, silence_s), deadline)
+    def resolve(self) -> Target:
+        """How it is reached, as things are configured now."""
+        return resolve(self.address, self._config_file, self._jumps)
 
-    def _dial_through_jumps(self, target: Target, deadline: float) -> Connection:
+    def way(self, target: Target) -> Way:
+        """How a stream to it is made. :raises RefusedError: the way has no end."""
+        if target.proxy_command is not None:
+            return Way(lambda until: dial_through_command(target), lambda: None)
+        if not target.jumps:
+            return Way(lambda until: dial_directly(target, until, self._manners.keepalive_s), lambda: None)
         *before, last = target.jumps
         if len(before) >= _HOPS or (self._jumps is None and last == self.address):
             raise RefusedError(f"{self.address}: the way there has no end: {','.join(target.jumps)}", "see ProxyJump")
         # As ssh does it: several jumps are a chain; the first of them may have a configured way of its own.
         hop = machine(last, self._config_file, self._manners, tuple(before) or None)
+        return Way(lambda until: hop.tunnel(target, until), lambda: give_back(hop))
+
+    def _dial(self, deadline: float) -> Connection:
+        target = self.resolve()
+        limit_s = target.connect_timeout_s or self._manners.connect_timeout_s
+        way = self.way(target)
         try:
-            connection = Connection(target, self._manners, lambda until: hop.tunnel(target, until), deadline)
+            connection = Connection(target, self._manners, way.dial, min(deadline, time.monotonic() + limit_s))
         except BaseException:
-            give_back(hop)
+            way.leave()
             raise
-        connection.when_closed(lambda: give_back(hop))
+        connection.when_closed(way.leave)
         return connection
 
 
