@@ -16,7 +16,7 @@ from .shared import Machine, give_back, machine
 from .shell import command_line, kill_script, put_script, read_script, run_script, start_script
 from .talk import Talk, TooMuchError, last_words
 
-__all__ = ["SshHost"]
+__all__ = ["SshHost", "manners_of"]
 
 _START_S = 60.0
 _KILL_S = 10.0
@@ -36,15 +36,10 @@ class SshHost:
 
     def __init__(self, address: str, options: Optional[Mapping[str, Any]] = None) -> None:
         given = options or {}
-        defaults = Manners()
         self.name = address
-        self._manners = Manners(
-            compression=bool(given.get("compression", defaults.compression)),
-            connect_timeout_s=float(given.get("connect_timeout", defaults.connect_timeout_s)),
-            keepalive_s=float(given.get("keepalive_interval", defaults.keepalive_s)),
-        )
+        self._manners = manners_of(given)
         file = given.get("config_file")
-        self._config_file = os.path.expanduser(file) if file is not None else None
+        self.config_file = os.path.expanduser(file) if file is not None else None
         self._lock = threading.Lock()
         self._machine: Optional[Machine] = None
 
@@ -119,7 +114,7 @@ class SshHost:
     def _reached(self) -> Machine:
         with self._lock:
             if self._machine is None:
-                self._machine = machine(self.name, self._config_file, self._manners)
+                self._machine = machine(self.name, self.config_file, self._manners)
             return self._machine
 
     def _talk(self, script: str, mark: str, input: bytes, timeout_s: float, what: str) -> Talk:
@@ -152,6 +147,16 @@ class SshHost:
                 session.close()
         except OSError:
             pass  # then the machine does not answer, and its own end of the pipes is all that may stop the command
+
+
+def manners_of(options: Mapping[str, Any]) -> Manners:
+    """What options say of how connections are made and kept."""
+    usual = Manners()
+    return Manners(
+        compression=bool(options.get("compression", usual.compression)),
+        connect_timeout_s=float(options.get("connect_timeout", usual.connect_timeout_s)),
+        keepalive_s=float(options.get("keepalive_interval", usual.keepalive_s)),
+    )
 
 
 def _mark() -> str:

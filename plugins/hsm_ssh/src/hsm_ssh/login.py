@@ -13,9 +13,10 @@ from .target import Target
 __all__ = ["log_in"]
 
 
-def log_in(transport: paramiko.Transport, target: Target, deadline: float) -> None:
+def log_in(transport: paramiko.Transport, target: Target, deadline: float) -> str:
     """Prove who we are.
 
+    :returns: as whom, and by which key.
     :raises RefusedError: no key of ours is welcome, or a key is not enough.
     :raises SshError: the connection broke, or no answer came in time.
     """
@@ -28,7 +29,7 @@ def log_in(transport: paramiko.Transport, target: Target, deadline: float) -> No
                 continue
             offered += 1
             if _offer(transport, target, key, deadline):
-                return
+                return f"{target.user}, by {offer.label}"
     _explain(target, offered, locked)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping
+from typing import Any, Iterable, List, Mapping
 
-from hsm_core.contract import Host, HostType, Source, SourceSpec, SourceType
+from hsm_core.contract import DiagnoseContext, Host, HostType, Source, SourceSpec, SourceType, Stage
 from hsm_core.hookspecs import hookimpl
 from hsm_core.toolkit.batch_options import one_line
 from hsm_core.toolkit.pool_options import FAR_OPTIONS, pool_schema
@@ -46,6 +46,12 @@ def _make(spec: SourceSpec) -> Source:
     return PoolSource(_host(spec.options.get("host", spec.name), spec.options), spec)
 
 
+def _diagnose(spec: SourceSpec, context: DiagnoseContext) -> Iterable[Stage]:
+    from .diagnose import stages
+
+    return stages(spec, context)
+
+
 @hookimpl
 def hsm_host_types() -> List[HostType]:
     """The kind `ssh`: a machine that SSH reaches."""
@@ -55,4 +61,12 @@ def hsm_host_types() -> List[HostType]:
 @hookimpl
 def hsm_source_types() -> List[SourceType]:
     """The kind `ssh`: tasks as processes on such a machine."""
-    return [SourceType("ssh", _make, OPTIONS_SCHEMA, summary="a machine reached by SSH, tasks as its processes")]
+    return [
+        SourceType(
+            "ssh",
+            _make,
+            OPTIONS_SCHEMA,
+            summary="a machine reached by SSH, tasks as its processes",
+            diagnose=_diagnose,
+        )
+    ]

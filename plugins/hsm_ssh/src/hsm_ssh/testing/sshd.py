@@ -77,7 +77,7 @@ class SshServer:
     :param settings: lines for sshd_config; the first line that has a key counts, and these come first.
     :param shell: the login shell; only where `isolated`.
     :param path: where commands are looked for.
-    :param mounts: shell lines that root runs in the machine before sshd starts.
+    :param mounts: shell lines that root runs in the machine before sshd starts; `$HOME_DIR` is its home folder.
     """
 
     def __init__(
@@ -232,7 +232,7 @@ class SshServer:
                 fields[5:] = [str(self.home), self._shell]
             accounts.append(":".join(fields))
         (self.folder / "passwd").write_text("\n".join(accounts) + "\n")
-        script = _MACHINE.format(
+        script = f"HOME_DIR={shlex.quote(str(self.home))}\n" + _MACHINE.format(
             folder=shlex.quote(str(self.folder)),
             name=shlex.quote(self.name),
             sshd=shlex.quote(sshd),
