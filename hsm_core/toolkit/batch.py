@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 from dataclasses import replace
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
@@ -35,9 +34,10 @@ from ..runner.job_news import job_text
 from .batch_endings import Manners
 from .batch_jobs import Job, Target
 from .batch_plan import Draft, Live, Plan, PlannedJob, draft_jobs, find_lane, job_name
-from .batch_request import job_request, tasks_at_once
+from .batch_request import job_request
 from .batch_room import Room, answer_all
 from .batch_scheduler import Scheduler
+from .batch_settings import Settings
 from .batch_site import Site
 from .batch_watch import Watch
 from .budget import CallBudget, budget_dir
@@ -47,15 +47,10 @@ from .payload import payload
 
 __all__ = ["BatchSource"]
 
-AUTO = "auto"
-"""A task in each element, and more where they are short."""
-_HELP_S = 600.0
-"""An element begins tasks of others until its job is so old: long beside what a job costs, short beside a walltime."""
 _DEFAULT_SLOTS = 10_000
 """As many as the scheduler will run: it has limits of its own."""
 _LOOKAHEAD = 10_000
 """Tasks wait in the scheduler's queue, where they gather priority, and run on when every hsm is gone."""
-_CALLS_PER_MINUTE = 30
 _SHORTEST_PAUSE_S = 0.1
 _MUCH_NEWS = 32
 """A look costs the core as much as so many ends of tasks: with fewer, it is better to wait a little longer."""
@@ -91,6 +86,7 @@ class BatchSource:
         self._host = host
         self._dialect = dialect
         self._spec = spec
+        self._settings = Settings(spec)
         self._defaults = defaults or TaskResources()
         self._clock = clock
         self._sleep = sleep
@@ -105,19 +101,16 @@ class BatchSource:
 
     def open(self, context: SourceContext) -> None:
         """Get ready. :raises NoSourceError: the scheduler's commands are not there; one that is down is waited for."""
-        options = self._spec.options
-        budget = CallBudget(
-            budget_dir(self._dialect.name, os.environ), int(options.get("calls_per_minute", _CALLS_PER_MINUTE))
-        )
-        scheduler = Scheduler(self._host, self._dialect, budget, float(options.get("poll", 5.0)), self._clock)
+        budget = CallBudget(budget_dir(self._dialect.name, os.environ), self._settings.calls_per_minute)
+        scheduler = Scheduler(self._host, self._dialect, budget, self._settings.poll_s, self._clock)
         self._dialect = scheduler.meet()
-        site = Site(self._host, context, self._python)
-        manners = Manners(float(options.get("lost_grace", 30.0)), bool(options.get("requeue", False)), self._helps)
+        site = Site(self._host, context, self._settings.python)
+        manners = Manners(self._settings.lost_grace_s, self._settings.requeue, self._settings.helps)
         watch = Watch(site, scheduler, manners, self._clock, context.say)
         room = Room(self._dialect.name, self._spec, scheduler, site, watch, self._clock, context.say)
         self._opened = _Opened(context, scheduler, site, watch, room)
         limits = room.limits
-        most = None if limits.problem or limits.queued is None else limits.queued * self._tasks_per_job
+        most = None if limits.problem or limits.queued is None else limits.queued * self._settings.tasks_per_job
         if self._spec.slots is None and most is not None:
             self._slots = max(1, min(_DEFAULT_SLOTS, most))
         # More than the user may have in the queue would only be given, and given back, again and again.
@@ -149,12 +142,14 @@ class BatchSource:
         if problem:
             every = [(task.index, task.attempt) for task in request.tasks]
             return SubmitResult([TaskAnswer(one, Acceptance.RETRY, reason=problem) for one in every])
-        drafts, answers = here.room.fit(draft_jobs(request, self._defaults, self._array_size, self._tasks_per_job))
+        drafts, answers = here.room.fit(
+            draft_jobs(request, self._defaults, self._array_size, self._settings.tasks_per_job)
+        )
         if drafts:
             planned = [
                 PlannedJob(
                     [[(task.index, task.attempt) for task in share] for share in draft.shares],
-                    min(self._elements_at_once, len(draft.shares)),
+                    min(self._settings.elements_at_once(self._slots), len(draft.shares)),
                 )
                 for draft in drafts
             ]
@@ -165,11 +160,13 @@ class BatchSource:
 
     def preview(self, context: SourceContext, request: SubmitRequest) -> Sequence[Tuple[str, str]]:
         """The scripts of a submission, as they would be written if the scheduler set no limits."""
-        site = Site(self._host, context, self._python)
+        site = Site(self._host, context, self._settings.python)
         shown: List[Tuple[str, str]] = []
         live: List[Live] = []
-        for number, draft in enumerate(draft_jobs(request, self._defaults, len(request.tasks), self._tasks_per_job)):
-            lane = find_lane(live, self._elements_at_once, len(draft.shares))
+        for number, draft in enumerate(
+            draft_jobs(request, self._defaults, len(request.tasks), self._settings.tasks_per_job)
+        ):
+            lane = find_lane(live, self._settings.elements_at_once(self._slots), len(draft.shares))
             if lane is None:
                 break
             live.append(Live(f"ID{number}", lane[0]))
@@ -246,7 +243,7 @@ class BatchSource:
             if busy:
                 to_nudge.append(job.target(busy))
             # With others to help, an element that has run its own task may be running one of theirs.
-            idle = {e for e in elements - busy if not self._helps or job.open[e] <= unstarted}
+            idle = {e for e in elements - busy if not self._settings.helps or job.open[e] <= unstarted}
             if idle:
                 to_end.append(job.target(idle))
                 job.dismissed |= idle
@@ -283,27 +280,10 @@ class BatchSource:
         return self._opened
 
     @property
-    def _python(self) -> str:
-        return str(self._spec.options.get("python", sys.executable))
-
-    @property
-    def _tasks_per_job(self) -> int:
-        wanted = self._spec.options.get("tasks_per_job", AUTO)
-        return 1 if wanted == AUTO else max(1, int(wanted))
-
-    @property
-    def _helps(self) -> bool:
-        return bool(self._spec.options.get("tasks_per_job", AUTO) == AUTO)
-
-    @property
-    def _elements_at_once(self) -> int:
-        return max(1, self._slots // tasks_at_once(self._spec.options))
-
-    @property
     def _array_size(self) -> int:
         limits = self._now_open.room.limits
         size = limits.array_size
-        return size if limits.throttles else min(size, self._elements_at_once)
+        return size if limits.throttles else min(size, self._settings.elements_at_once(self._slots))
 
     def _submit_all(self, plan: Plan, drafts: Sequence[Draft]) -> List[TaskAnswer]:
         """Submit the jobs of a plan, one after another, until one of them has no certain answer."""
@@ -335,11 +315,14 @@ class BatchSource:
         here = self._now_open
         planned = plan.jobs[number]
         lane = find_lane(
-            here.watch.followed.live(), self._elements_at_once, len(planned.shares), here.room.limits.throttles
+            here.watch.followed.live(),
+            self._settings.elements_at_once(self._slots),
+            len(planned.shares),
+            here.room.limits.throttles,
         )
         if lane is None:
             return Submission(Acceptance.LIMIT, reason="too many jobs of this sweep wait for a slot")
-        head = self._head(job_name(plan.token, number), draft.resources)
+        head = self._settings.head(here.context, job_name(plan.token, number), draft.resources)
         shares = [[payload(task) for task in share] for share in draft.shares]
         here.site.put_job(plan.token, number, job_text(head, shares))
         job = self._request(here.context, here.site, plan.token, number, draft, lane, here.watch.bad_nodes())
@@ -374,24 +357,6 @@ class BatchSource:
             after=after,
             exclude=exclude,
         )
-
-    def _head(self, name: str, resources: TaskResources) -> Dict[str, Any]:
-        """What every element of a job has to know."""
-        context = self._now_open.context
-        init = {
-            "sweep_id": context.sweep_id,
-            "source": self._spec.id,
-            "sweep_dir": context.sweep_dir,
-            "project_dir": context.project_dir,
-            "slots": tasks_at_once(self._spec.options),
-            "env": dict(context.env),
-            "setup": list(context.setup),
-            "grace_s": float(self._spec.options.get("grace", context.grace_s)),
-        }
-        requeue = bool(self._spec.options.get("requeue", False))
-        walltime = resources.walltime_s
-        help_s = _HELP_S if self._helps else 0.0
-        return {"name": name, "walltime_s": walltime, "requeue": requeue, "help_s": help_s, "init": init}
 
     def _ask_for(self, names: Sequence[str]) -> Dict[str, str]:
         """The ids of those of these jobs that the queue has. :raises OSError: when the answer is not whole."""
