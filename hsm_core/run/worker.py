@@ -135,10 +135,11 @@ _STOP = object()
 
 
 def worded(error: BaseException) -> str:
-    """What came out of a source, for a person."""
-    # What we raise ourselves is a sentence; of anything else its kind is half of the message.
-    kind = "" if isinstance(error, HsmError) else f"{type(error).__name__}: "
-    return f"{kind}{str(error) or 'no message'}"
+    """What came out of a source, for a person, in one line."""
+    # What we raise ourselves is a sentence with a remedy; of anything else its kind is half of the message.
+    if isinstance(error, HsmError):
+        return f"{error.message} ({error.hint})" if error.hint else error.message
+    return f"{type(error).__name__}: {str(error) or 'no message'}"
 
 
 class Worker:
