@@ -64,6 +64,12 @@ def _enum(rule: Any, value: Any, schema: Any) -> bool:
     return value in rule
 
 
+def _const(rule: Any, value: Any, schema: Any) -> bool:
+    if not isinstance(rule, str):
+        raise _Unsure  # as with `enum`
+    return isinstance(value, str) and value == rule
+
+
 def _additional(rule: Any, value: Any, schema: Any) -> bool:
     if not isinstance(value, dict):
         return True
@@ -87,6 +93,7 @@ _ANNOTATIONS = frozenset({"$schema", "title", "description", "default", "example
 _RULES: Dict[str, Callable[[Any, Any, Any], bool]] = {
     "type": _type,
     "enum": _enum,
+    "const": _const,
     "properties": _properties,
     "additionalProperties": _additional,
     "items": _items,

@@ -26,6 +26,7 @@ SCHEMA: Dict[str, Any] = {
         "vars": {"type": "object", "propertyNames": {"pattern": "^[A-Z]+$", "x-expects": "capitals"}},
         "some": {"type": "object", "minProperties": 1, "additionalProperties": {"type": "boolean"}},
         "either": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+        "much": {"anyOf": [{"const": "slow"}, {"type": "integer"}]},
     },
 }
 

@@ -71,6 +71,16 @@ def test_packed_tasks_share_jobs(site):
     assert len(set(jobs)) == 5
 
 
+@pytest.mark.parametrize("options", [{}, {"tasks_per_job": 1}])
+def test_short_tasks_share_jobs_unless_they_shall_not(site, options):
+    """As it comes, few jobs run all tasks that are over at once; with `tasks_per_job: 1` each has one of its own."""
+    site.configure(**options)
+    site.declare(60)
+    site.run("here:4")
+    jobs = {line.split()[3] for line in (site.beside / "ledger").read_text().splitlines()}
+    assert len(jobs) == 60 if options else len(jobs) < 30
+
+
 def test_queries_do_not_grow_with_tasks(site):
     """One squeue an interval for a hundred tasks, and none of another kind."""
     site.declare(100)
