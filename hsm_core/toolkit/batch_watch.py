@@ -159,6 +159,9 @@ class Watch:
             self.followed.preempted.add(attempt)  # why its job was told to end, the scheduler will say
             self._scheduler.hurry()
         elif kind == "e" and record is not None:
+            if attempt not in self._started and "pid" in record:  # what is over at once is told in one
+                facts = {key: record[key] for key in ("pid", "slot", "host") if key in record}
+                yield Observation(attempt, ObservationKind.STARTED, {"at": record.get("started_at"), **facts})
             yield Observation(attempt, ObservationKind.ENDED, record, reason)
         elif kind == "w":
             yield Observation(attempt, ObservationKind.WITHDRAWN, None, reason)

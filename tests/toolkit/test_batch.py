@@ -306,6 +306,13 @@ def test_exactly_one_task_a_job(make_rig: Callable[..., Rig], lab: Lab, cluster:
     assert "fake-cancel" not in [call[0] for call in cluster.calls]
 
 
+def test_what_is_over_at_once_has_started(rig: Rig, lab: Lab) -> None:
+    """A task whose start was no news by itself is still seen to start before it ends."""
+    rig.run(lab.task(0, "exit", "0"))
+    assert [seen.kind for seen in rig.seen] == [ObservationKind.STARTED, ObservationKind.ENDED]
+    assert {"at", "pid", "slot", "host"} <= set(rig.seen[0].record or {})
+
+
 def test_looks_follow_the_news(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
     """After a submission the next look is due soon, and later and later, up to a second, while nothing is new."""
     cluster.on = False
