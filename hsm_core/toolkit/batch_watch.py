@@ -151,17 +151,15 @@ class Watch:
         if record is not None:
             self.followed.move(attempt, str(record.pop("runner", "")))
         reason = str((record or {}).get("reason") or "") if record else str(detail or "")
-        if kind == "s" and attempt not in self.followed.started:
-            self.followed.started.add(attempt)
-            self._endings.has_started(attempt)
-            yield Observation(attempt, ObservationKind.STARTED, record)
+        if kind == "s":
+            yield from self._start(attempt, record)
         elif kind == "e" and record is not None and record.get("state") == "preempted":
             self.followed.preempted.add(attempt)  # why its job was told to end, the scheduler will say
             self._scheduler.hurry()
         elif kind == "e" and record is not None:
-            if attempt not in self._started and "pid" in record:  # what is over at once is told in one
+            if "pid" in record:  # else there was no program; the start of one that is over at once is not told apart
                 facts = {key: record[key] for key in ("pid", "slot", "host") if key in record}
-                yield Observation(attempt, ObservationKind.STARTED, {"at": record.get("started_at"), **facts})
+                yield from self._start(attempt, {"at": record.get("started_at"), **facts})
             yield Observation(attempt, ObservationKind.ENDED, record, reason)
         elif kind == "w":
             yield Observation(attempt, ObservationKind.WITHDRAWN, None, reason)
@@ -169,6 +167,13 @@ class Watch:
             self._to_look.add(attempt)  # somebody has it, or had it: its folder says what became of it
         elif kind == "r":
             yield Observation(attempt, ObservationKind.REFUSED, None, reason)
+
+    def _start(self, attempt: Attempt, facts: Optional[Mapping[str, Any]]) -> Iterator[Observation]:
+        """It was seen to start, which is told once."""
+        if attempt not in self.followed.started:
+            self.followed.started.add(attempt)
+            self._endings.has_started(attempt)
+            yield Observation(attempt, ObservationKind.STARTED, facts)
 
     # --- the scheduler's words
 
