@@ -20,6 +20,7 @@ from noop import noop, pool
 from scale import declared, large
 from slurm import slurm
 from startup import startup
+from sync import sync
 from table import Figure, markdown
 from workbench import ROOT, Workbench, machine
 
@@ -30,6 +31,7 @@ BENCHMARKS: Dict[str, Callable[[Workbench], List[Figure]]] = {
     "large": large,
     "declared": declared,
     "slurm": slurm,
+    "sync": sync,
 }
 
 

@@ -51,6 +51,7 @@ def git(root: Path, *words: str) -> bytes:
         ({"a.log": "", "x/a.log": "", ".gitignore": "/a.log\n"}, ".gitignore x/a.log"),
         ({"d/x": "", "d/y": "", ".gitignore": "d/*\n", ".hsmignore": "!d/y\n"}, ".gitignore .hsmignore d/y"),
         ({"data/big": "", ".gitignore": "data/\n", ".hsmignore": "!data/\n"}, ".gitignore .hsmignore data/big"),
+        ({"d/x": "", "d/y": "", ".gitignore": "d/\n", ".hsmignore": "!d/\nd/*\n!d/y\n"}, ".gitignore .hsmignore d/y"),
         ({"secret.env": "", "a.py": "", ".hsmignore": "*.env\n"}, ".hsmignore a.py"),
         ({"__pycache__/a.pyc": "", "b.pyc": "", ".venv/x": "", "a.py": ""}, "a.py"),
         ({"b.pyc": "", ".gitignore": "!*.pyc\n"}, ".gitignore b.pyc"),

@@ -33,7 +33,9 @@ _BOOT = (
 _MOST_BYTES = 32 << 20
 """The longest answer that is read."""
 _LONGEST_PATH = 8192
-_TIMEOUT_S = 300.0
+_TIMEOUT_S = 540.0
+"""How long a whole project may be read there; less than the core waits."""
+_QUICK_S = 60.0
 _STALL_S = 60.0
 _FAREWELL_S = 5.0
 _CHUNK = 1 << 16
@@ -72,7 +74,8 @@ class Courier:
         :raises OSError: it cannot be reached, or what it says makes no sense.
         """
         question = _question({**self._about, "op": op, **request})
-        done = self._host.run(self._argv, input=question, timeout_s=_TIMEOUT_S)
+        timeout_s = _QUICK_S if op == "locate" else _TIMEOUT_S
+        done = self._host.run(self._argv, input=question, timeout_s=timeout_s)
         return _checked(done.stdout, done.stderr, done.returncode)
 
     def send(self, pieces: Iterable[bytes], **request: object) -> Answer:

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 import time
 from typing import Any, Callable, Dict, Iterable, Iterator, List
@@ -128,7 +129,11 @@ def _provide(
 
     Copied, never linked: a program that writes into its project's folder must not change another sweep's code.
     """
-    wanted = {manifest["files"][name][0] for name in names if name in manifest["files"]} - set(store)
+    uses: Dict[str, int] = {}
+    for name in names:
+        if name in manifest["files"]:
+            uses[manifest["files"][name][0]] = uses.get(manifest["files"][name][0], 0) + 1
+    wanted = set(uses) - set(store)
     earlier = sources(place.project, wanted)
     lacking = wanted - set(earlier)
     if lacking:
@@ -136,6 +141,13 @@ def _provide(
 
     def put(name: str, path: bytes) -> None:
         checksum, _, executable = manifest["files"][name]
+        uses[checksum] -= 1
+        if checksum in store and not uses[checksum]:
+            os.rename(store[checksum], path)
+            if executable:
+                mode = stat.S_IMODE(os.lstat(path).st_mode)
+                os.chmod(path, mode | (mode & 0o444) >> 2)  # for those who may read it
+            return
         total = hashlib.sha256()
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o777 if executable else 0o666)
         with os.fdopen(handle, "wb") as new, open(store.get(checksum) or earlier[checksum], "rb") as old:
