@@ -30,7 +30,6 @@ from ..contract import (
     Stage,
     SubmitRequest,
     SyncRequest,
-    SyncVerdict,
     TaskSpec,
 )
 from ..errors import HsmError, NoSourceError
@@ -40,6 +39,7 @@ from ..store import sweeps
 from ..store.layout import ProjectLayout, SweepLayout, task_id
 from ..store.views.words import how_it_ended, one_line, span
 from .checks import checked, checked_handles, checked_news, checked_result
+from .worker import PROJECT_S, REFUSED
 
 __all__ = ["Trial"]
 
@@ -87,7 +87,7 @@ class Trial:
     def stages(self) -> Sequence[Stage]:
         """Hold its copy of the project against ours, open it, ask how it is, and run the task."""
         return (
-            Stage("project", self._on_source(self._compare), 120.0),
+            Stage("project", self._on_source(self._compare), PROJECT_S),
             Stage("open", self._on_source(self._open), 60.0),
             Stage("health", self._on_source(self._health), 30.0),
             Stage("one task", self._on_source(self._run_task), self._patience_s + 2 * _FAREWELL_S),
@@ -125,8 +125,9 @@ class Trial:
         if not reports:
             raise SkipStage("nobody compares it with ours")
         worst = reports[0]
-        if worst.verdict is SyncVerdict.DIFFERS:
-            raise NoSourceError(f"{worst.verifier}: {worst.detail}", worst.remedy or None)
+        if worst.verdict in REFUSED:
+            what = REFUSED[worst.verdict]
+            raise NoSourceError(f"it {what}: {worst.verifier}: {worst.detail}", worst.remedy or None)
         return "; ".join(f"{report.verifier}: {report.detail}" for report in reports)
 
     def _open(self, source: Source) -> str:

@@ -38,6 +38,8 @@ from .inbox import Inbox
 from .tasks import TaskMaker
 
 __all__ = [
+    "PROJECT_S",
+    "REFUSED",
     "Answered",
     "Collected",
     "Failed",
@@ -120,8 +122,9 @@ class Failed(NamedTuple):
 
 Message = Union[Opened, Answered, Found, Polled, Collected, HealthSeen, Said, Failed]
 
-_REFUSED = {SyncVerdict.DIFFERS: "differs", SyncVerdict.UNVERIFIED: "could not be verified"}
-_PROJECT_S = 600.0
+REFUSED = {SyncVerdict.DIFFERS: "differs", SyncVerdict.UNVERIFIED: "could not be verified"}
+"""Verdicts with which nothing runs there, in words."""
+PROJECT_S = 600.0
 """How long the project may be looked at: the first time every file of it is read, here and there."""
 _OVER = frozenset({ObservationKind.ENDED, ObservationKind.LOST, ObservationKind.WITHDRAWN, ObservationKind.REFUSED})
 _log = Log("worker")
@@ -259,10 +262,10 @@ class Worker:
     def _open(self) -> bool:
         def open_source() -> None:
             request = SyncRequest(self._context.project_dir, self._context.spec, sweep_id=self._context.sweep_id)
-            self._call = ("locating the project", time.monotonic(), _PROJECT_S)
+            self._call = ("locating the project", time.monotonic(), PROJECT_S)
             there = self._plugins.locate_project(self._source, request)
             if self._verify:
-                self._call = ("comparing the project", time.monotonic(), _PROJECT_S)
+                self._call = ("comparing the project", time.monotonic(), PROJECT_S)
                 self._verify_sync(dataclasses.replace(request, remote_project_dir=there))
             self._call = ("open", time.monotonic(), 60.0)
             self._source.open(dataclasses.replace(self._context, remote_project_dir=there))
@@ -279,9 +282,9 @@ class Worker:
     def _verify_sync(self, request: SyncRequest) -> None:
         """Hold the source's copy of the project against ours. :raises NoSourceError: they differ, or may."""
         for report in self._plugins.verify_sync(self._source, request):
-            if report.verdict in _REFUSED:
+            if report.verdict in REFUSED:
                 remedy = f" ({report.remedy})" if report.remedy else ""
-                what = _REFUSED[report.verdict]
+                what = REFUSED[report.verdict]
                 raise NoSourceError(f"its copy of the project {what}: {report.verifier}: {report.detail}{remedy}")
             self._context.say(f"{report.verifier}: {report.detail}")
 
