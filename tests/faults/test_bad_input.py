@@ -127,7 +127,7 @@ SOURCES = [
     ("local:2,local:4", 2),
     ("local:a/b", 2),
     ("local:[::1", 2),
-    ("ssh:h", 4),
+    ("lsf:h", 4),
     ("lsf", 4),
     ("hpc", 4),
     ("hpc:cluster:16", 4),
