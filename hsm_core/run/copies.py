@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 from typing import List, Sequence
 
@@ -13,7 +14,7 @@ from .worker import worded
 
 __all__ = ["CopyCheck", "check_copies", "has_own_files"]
 
-_DEADLINE_S = 300.0
+_DEADLINE_S = 600.0
 
 
 @dataclass
@@ -70,11 +71,12 @@ def check_copies(
     ]
     for thread in threads:
         thread.start()
-    for thread, result in zip(threads, checks):
-        thread.join(deadline_s)
-        if thread.is_alive():
+    deadline = time.monotonic() + deadline_s
+    for number, thread in enumerate(threads):
+        thread.join(max(0.0, deadline - time.monotonic()))
+        if thread.is_alive():  # it may still write its result: into one that nobody has
             late = SyncReport("source", SyncVerdict.UNVERIFIED, f"it has not answered for {deadline_s:.0f} s")
-            checks[checks.index(result)] = CopyCheck(result.source, reports=[late])
+            checks[number] = CopyCheck(specs[number].id, reports=[late])
     return checks
 
 

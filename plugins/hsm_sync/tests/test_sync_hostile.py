@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hsm_core.contract import Channel, Completed, SyncVerdict
+from hsm_core.errors import NoSourceError
 from hsm_core.toolkit import LocalHost
 
 
@@ -156,7 +157,7 @@ def test_a_push_on_which_nothing_moves_is_ended(lab: Any, monkeypatch: pytest.Mo
     checksums: List[str] = [entry[0] for entry in look_here(str(lab.project)).manifest["files"].values()]
     lab.host = Stuck(said(path="/there", exists=False, lacks=sorted(set(checksums))))
     plan = lab.plan()
-    with pytest.raises(TimeoutError, match="nothing moved"):
+    with pytest.raises(TimeoutError, match="nothing moves"):
         plan.apply(False, lambda sent: None)
     assert lab.host.channel.wait(10.0) is not None
 
@@ -172,5 +173,5 @@ def test_a_home_that_cannot_be_written_is_one_line(lab: Any, tmp_path: Path) -> 
     """A push there says what could not be written; nothing is left."""
     (lab.home / ".hsm").write_text("a file")
     plan = lab.plan()
-    with pytest.raises(OSError, match=r"Not a directory|File exists"):
+    with pytest.raises(NoSourceError, match=r"server1: (Not a directory|File exists)"):
         plan.apply(False, lambda sent: None)

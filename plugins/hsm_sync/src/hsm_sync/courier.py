@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 
 from hsm_core.contract import Channel, Host
+from hsm_core.errors import NoSourceError
 
 from .there.main import MARK
 from .there.tree import MOST_EXTRA, MOST_NAMES
@@ -43,7 +44,7 @@ _CHUNK = 1 << 16
 Answer = Mapping[str, Any]
 
 
-class RefusedThereError(OSError):
+class RefusedThereError(NoSourceError):
     """The other side did nothing, and says why.
 
     :param edited: files that were changed there.
@@ -76,7 +77,7 @@ class Courier:
         question = _question({**self._about, "op": op, **request})
         timeout_s = _QUICK_S if op == "locate" else _TIMEOUT_S
         done = self._host.run(self._argv, input=question, timeout_s=timeout_s)
-        return _checked(done.stdout, done.stderr, done.returncode)
+        return self._checked(done.stdout, done.stderr, done.returncode)
 
     def send(self, pieces: Iterable[bytes], **request: object) -> Answer:
         """Ask to take in what is in `pieces`, which are sent as one compressed stream.
@@ -92,10 +93,11 @@ class Courier:
                 channel.stdin.close()
             except OSError:
                 pass  # it has had enough; what it says tells why
+            watch.patience_s = _TIMEOUT_S  # it has everything now, and puts it in its place
             output = _read(channel, watch)
             if watch.expired:
-                raise TimeoutError(f"nothing moved for {_STALL_S:.0f} s")
-            return _checked(output, b"", channel.wait(5.0))
+                raise TimeoutError("nothing moves any more")
+            return self._checked(output, b"", channel.wait(_FAREWELL_S))
         finally:
             watch.stop()
             with contextlib.suppress(OSError):
@@ -105,14 +107,21 @@ class Courier:
                 channel.wait(_FAREWELL_S)
             channel.stdout.close()
 
+    def _checked(self, output: bytes, errors: bytes, code: Optional[int]) -> Answer:
+        answer = _parsed(output, errors, code)
+        if "error" in answer:
+            raise RefusedThereError(f"{self._host.name}: {_shown(answer['error'])}", answer.get("edited", ()))
+        return answer
+
 
 class _Watch:
-    """Ends a channel on which nothing moves."""
+    """Ends a channel on which nothing moves for too long."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._stopped = threading.Event()
         self.expired = False
+        self.patience_s = _STALL_S
         self.moved()
         self._thread = threading.Thread(target=self._wait, name="sync-watch", daemon=True)
         self._thread.start()
@@ -127,8 +136,8 @@ class _Watch:
         self._thread.join()
 
     def _wait(self) -> None:
-        while not self._stopped.wait(max(0.0, self._last + _STALL_S - time.monotonic())):
-            if time.monotonic() >= self._last + _STALL_S:
+        while not self._stopped.wait(max(0.0, self._last + self.patience_s - time.monotonic())):
+            if time.monotonic() >= self._last + self.patience_s:
                 self.expired = True
                 self._channel.kill()
                 return
@@ -174,7 +183,7 @@ def _read(channel: Channel, watch: _Watch) -> bytes:
     return output
 
 
-def _checked(output: bytes, errors: bytes, code: Optional[int]) -> Answer:
+def _parsed(output: bytes, errors: bytes, code: Optional[int]) -> Answer:
     """The answer in what it said. :raises OSError: there is none, or not one that can be meant."""
     if len(output) > _MOST_BYTES:
         raise OSError("it answers without end")
@@ -190,8 +199,6 @@ def _checked(output: bytes, errors: bytes, code: Optional[int]) -> Answer:
     if not isinstance(answer, dict):
         raise OSError("its answer is damaged")
     _check_form(answer)
-    if "error" in answer:
-        raise RefusedThereError(_shown(answer["error"]), answer.get("edited", ()))
     return answer
 
 

@@ -11,7 +11,7 @@ import os
 from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
 from hsm_core.contract import PushPlan, PushRequest, Source, SyncVerdict
-from hsm_core.errors import HsmError, NotFoundError
+from hsm_core.errors import HsmError, NoSourceError, NotFoundError
 from hsm_core.project.paths import shown_path
 
 from .copy import Copy, copy_of
@@ -26,7 +26,7 @@ __all__ = ["plan_push"]
 def plan_push(source: Source, request: PushRequest) -> Optional[PushPlan]:
     """What has to be sent, and what stands against it; None where there is only one copy.
 
-    :raises OSError: the host cannot be asked.
+    :raises OSError, RefusedThereError: the host cannot be asked.
     """
     copy = copy_of(source, request.project_dir, request.spec)
     if copy is None:
@@ -88,12 +88,12 @@ def _apply(
             _contents(here, sent, progress), digest=here.digest, manifest=here.manifest, sent=list(sent), force=force
         )
     except RefusedThereError as refused:
-        if refused.edited:
-            raise HsmError(
-                f"{copy.id}: {refused}: {', '.join(map(shown_path, refused.edited[:5]))}",
-                f"look at it there; to go on, keeping a backup: hsm sync --force --target {copy.id}",
-            ) from refused
-        raise
+        if not refused.edited:
+            raise
+        raise NoSourceError(
+            f"{refused}: {', '.join(map(shown_path, refused.edited[:5]))}",
+            f"look at it there; to go on, keeping a backup: hsm sync --force --target {copy.id}",
+        ) from refused
     lines: List[str] = []
     if answer.get("backup"):
         lines.append(f"what was changed there is kept in {answer['backup']}")

@@ -8,7 +8,7 @@ from hsm_core.contract import Source, SyncReport, SyncRequest, SyncVerdict
 from hsm_core.project.paths import shown_path
 
 from .copy import Copy, copy_of, latest_look, look_for
-from .courier import Answer
+from .courier import Answer, RefusedThereError
 from .git import compare_git
 from .here import Here
 
@@ -21,7 +21,7 @@ _NAMED = 3
 def locate(source: Source, request: SyncRequest) -> Optional[str]:
     """Where the copy is that tasks should run in: the configured folder, or a snapshot of what is here, or the last.
 
-    None where tasks run in the project's folder here. :raises OSError: the host cannot be asked.
+    None where tasks run in the project's folder here. :raises OSError, RefusedThereError: the host cannot be asked.
     """
     copy = copy_of(source, request.project_dir, request.spec)
     if copy is None:
@@ -44,8 +44,9 @@ def verify(source: Source, request: SyncRequest) -> Optional[List[SyncReport]]:
             copy = copy_of(source, request.project_dir, request.spec, located) or copy
             answer = _ask(copy, here)
         content = _content(copy, here, answer)
-    except OSError as error:
-        return [SyncReport("content", SyncVerdict.UNVERIFIED, f"could not compare files: {error}")]
+    except (OSError, RefusedThereError) as error:
+        words = f"could not compare files: {error}"
+        return [SyncReport("content", SyncVerdict.UNVERIFIED, words, f"hsm test {copy.id}")]
     reports = [content]
     if copy.own is not None and answer["exists"]:
         same = content.verdict in (SyncVerdict.IN_SYNC, SyncVerdict.WARNING)
