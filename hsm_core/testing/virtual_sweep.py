@@ -43,6 +43,7 @@ class VirtualSweep:
         journal: List[Event],
         watch: Callable[[SweepState], None] = lambda state: None,
         memory_mb: Callable[[int], Optional[int]] = lambda index: None,
+        collect_interval_s: float = 0.0,
         **opened: object,
     ) -> None:
         self.clock = clock
@@ -52,7 +53,7 @@ class VirtualSweep:
         self._sources = {source.id: source for source in sources}
         self._watch = watch
         journal.append(make("opened", clock.now, epoch=replay(journal).epoch + 1, **opened))
-        self.engine = Engine(replay(journal), strategy, memory_mb=memory_mb)
+        self.engine = Engine(replay(journal), strategy, collect_interval_s, memory_mb=memory_mb)
         self._inbox: Dict[str, Deque[Callable[[], _Answer]]] = {id: deque() for id in self._sources}
         self._answers: Dict[str, _Outstanding] = {}
         self._overdue: Set[str] = set()

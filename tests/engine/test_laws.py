@@ -194,6 +194,7 @@ class World(NamedTuple):
     hold_after: int
     sources: Sequence[Tuple[Capabilities, Mood]]
     whim: float
+    collect_interval_s: float
     upsets: Sequence[Tuple[float, str]]
     """(seconds from the start, crash | cancel some | cancel all | interrupt), in order of time."""
 
@@ -226,6 +227,7 @@ worlds = st.builds(
     hold_after=st.sampled_from([0, 0, 3]),
     sources=st.lists(st.tuples(offers, moods), min_size=1, max_size=3),
     whim=chance,
+    collect_interval_s=st.sampled_from([0.0, 0.0, 5.0, 1000.0]),
     upsets=st.lists(
         st.tuples(
             st.sampled_from([0.0, 0.4, 1.5, 7.0, 60.0, 400.0]),
@@ -271,7 +273,13 @@ def live_through(world: World) -> Story:
 
     def controller() -> VirtualSweep:
         return VirtualSweep(
-            sources, Whimsical(random.randrange(10**6), world.whim), clock, journal, watch, limit=world.limit
+            sources,
+            Whimsical(random.randrange(10**6), world.whim),
+            clock,
+            journal,
+            watch,
+            collect_interval_s=world.collect_interval_s,
+            limit=world.limit,
         )
 
     sweep = controller()
