@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Dict, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, BinaryIO, Callable, Dict, Mapping, Optional, Tuple
 
 import click
 
@@ -27,7 +27,6 @@ __all__ = ["logs"]
 _FOLLOW_EVERY_S = 0.2
 _FAR_EVERY_S = 1.0
 _PATIENCE_S = 5.0
-_HOME_S = 2.0
 _PIECE = 1 << 20
 _BLOCK = 1 << 16
 _FILES = ("stdout", "stderr")
@@ -47,10 +46,9 @@ def logs(words: Tuple[str, ...], follow: bool, streams: Optional[str], attempt: 
     far = _look_out(layout, name) if attempt is None else None
     if far is not None:
         with contextlib.closing(far):
-            if not _print_from_afar(far, printer, follow) or not follow:
+            if not _print_from_afar(far, printer, follow, lambda: _is_home(layout, name, far.attempt)):
                 printer.complain_if_nothing()
                 return
-        _await_home(layout, name, far.attempt)
     printer.read_here(attempt)
     if not follow:
         printer.print_new()
@@ -79,12 +77,14 @@ def _look_out(layout: SweepLayout, name: str) -> Optional[Lookout]:
         raise NoSourceError(f"{name} is on a machine that cannot be reached: {error}") from error
 
 
-def _print_from_afar(far: Lookout, printer: _Printer, follow: bool) -> bool:
-    """Print what is there; whether the task has ended and its files have left that machine for this one."""
+def _print_from_afar(far: Lookout, printer: _Printer, follow: bool, is_home: Callable[[], bool]) -> bool:
+    """Print what is there; whether the rest is here: the task has ended, and its files have left that machine."""
     while True:
         try:
             seen = far.read_on(printer.offsets(), _PIECE)
         except OSError as error:
+            if is_home():
+                return True
             if not follow:
                 raise NoSourceError(f"its output is on a machine that cannot be reached: {error}") from error
             click.echo(f"waiting: {error}", err=True)
@@ -93,18 +93,17 @@ def _print_from_afar(far: Lookout, printer: _Printer, follow: bool) -> bool:
         printer.print_data(seen.files)
         if any(seen.files.values()):
             continue
-        if seen.over or not follow:
-            return seen.over and len(seen.files) < len(printer.offsets())
+        if is_home():
+            return True
+        if not follow or (seen.over and len(seen.files) == len(printer.offsets())):
+            return False
         time.sleep(_FAR_EVERY_S)
 
 
-def _await_home(layout: SweepLayout, name: str, attempt: int) -> None:
-    """Its files are about to appear here."""
-    deadline = time.monotonic() + _HOME_S
-    while time.monotonic() < deadline and holder(layout) is not None:
-        if read_status(str(layout.task_dir(name) / "status.yaml")).get("attempt", 0) >= attempt:
-            return
-        time.sleep(_FOLLOW_EVERY_S)
+def _is_home(layout: SweepLayout, name: str, attempt: int) -> bool:
+    status = read_status(str(layout.task_dir(name) / "status.yaml"))
+    number = status.get("attempt", 0)
+    return isinstance(number, int) and number >= attempt
 
 
 def _task_name(layout: SweepLayout, task: str) -> str:

@@ -116,6 +116,8 @@ class Scratch:
 
     def put(self, *names: str) -> None:
         """Make sure that scripts lie there as they are here; looked at once. :raises OSError: it cannot be done."""
+        if self.opened.looks_only:
+            return  # the folder may be gone by now, and must not come again
         for name in names:
             if name not in self._put:
                 put_if_new(self.host, script_text(name), self.path(name))
@@ -127,12 +129,12 @@ class Scratch:
 
     def start(self, script: str, mode: str, log: Optional[str] = None) -> Channel:
         """Start a script that goes on. :raises OSError:"""
-        self.put("runner.py", script)
+        self.put("runner.py", *(() if self.is_here else ("pack.py",)))
         return self.host.start(self.argv(script, mode), stderr=None if log is None else self.path(log))
 
     def ask(self, script: str, mode: str, question: Mapping[str, Any], timeout_s: float = _ASK_S) -> Any:
         """Run a script once, JSON in and out. :raises OSError: when it fails."""
-        self.put("runner.py", script)
+        self.put("runner.py", *(() if self.is_here else ("pack.py",)))
         done = self.host.run(self.argv(script, mode), input=json.dumps(question).encode("ascii"), timeout_s=timeout_s)
         answer = _answer(done.stdout)
         if done.returncode != 0 or answer is None:
