@@ -143,9 +143,10 @@ class Rig:
             self.look()
 
     def started(self, *indices: int) -> None:
-        """Poll until these tasks are seen to run."""
+        """Poll until these tasks are seen to run, or to have run: who tells an end need not tell the start besides."""
+        begun = (ObservationKind.STARTED, ObservationKind.ENDED)
         self.until(
-            lambda: set(indices) <= {s.attempt[0] for s in self.seen if s.kind is ObservationKind.STARTED},
+            lambda: set(indices) <= {seen.attempt[0] for seen in self.seen if seen.kind in begun},
             f"tasks {list(indices)} start",
         )
 

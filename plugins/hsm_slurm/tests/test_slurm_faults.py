@@ -173,6 +173,8 @@ def test_nobody_says_that_a_job_is_gone(site):
     site.began(2)
     site.break_command("squeue", "exit 0", always=True)
     site.break_command("scontrol", ANSWERS["fails"], always=True)
+    asked = site.counted()["squeue"]
+    site.until(lambda: site.counted()["squeue"] > asked)  # what was asked before has been answered
     (site.beside / "die").touch()
     site.until(lambda: sum("show job" in line for line in site.calls()) >= 3, "scontrol is asked")
     assert site.facts()["counts"]["running"] == 2
