@@ -72,11 +72,11 @@ def dial_directly(target: Target, deadline: float, silence_s: float) -> Stream:
             break
         sock = socket.socket(family, kind, protocol)
         try:
-            _tune(sock, silence_s)
             if target.bind_address:
                 sock.bind((target.bind_address, 0))
             sock.settimeout(left)
             sock.connect(address)
+            _tune(sock, silence_s)  # afterwards: how long connecting may take is another matter
             return Stream(sock)
         except OSError as failed:
             error = failed

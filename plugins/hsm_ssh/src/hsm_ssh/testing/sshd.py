@@ -21,6 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Set, Type
 
+from .wire import Wire
+
 __all__ = ["PACKAGES", "SshServer", "missing"]
 
 PACKAGES = ("openssh-server", "openssh-client")
@@ -78,6 +80,7 @@ class SshServer:
     :param shell: the login shell; only where `isolated`.
     :param path: where commands are looked for.
     :param mounts: shell lines that root runs in the machine before sshd starts; `$HOME_DIR` is its home folder.
+    :param wire: puts it into a network of its own, at the end of this wire; only where `isolated`.
     """
 
     def __init__(
@@ -89,13 +92,15 @@ class SshServer:
         path: Optional[str] = None,
         env: Mapping[str, str] = {},
         mounts: Sequence[str] = (),
+        wire: Optional[Wire] = None,
     ) -> None:
         self.name = name
         self.folder = Path(tempfile.mkdtemp(prefix="hsm-sshd-")).resolve()
         self.folder.chmod(0o755)
         self.home = self.folder / "home"
         self.home.mkdir()
-        self.address = "127.0.0.1"
+        self.wire = wire
+        self.address = wire.there if wire is not None else "127.0.0.1"
         self.port = _free_port()
         self.isolated = os.geteuid() == 0
         self.settings = list(settings)
@@ -200,7 +205,11 @@ class SshServer:
         # Unless the environment is set here, it is that of the user's start-up files.
         environment = " ".join(shlex.quote(f"{name}={value}") for name, value in self._environment().items())
         lines = [*self.settings, f"SetEnv {environment}"]
-        config = "\n".join(lines) + "\n" + _CONFIG.format(port=self.port, address=self.address, folder=self.folder)
+        config = (
+            "\n".join(lines)
+            + "\n"
+            + _CONFIG.format(port=self.port, address="0.0.0.0" if self.wire else self.address, folder=self.folder)
+        )
         (self.folder / "sshd_config").write_text(config)
         sshd = _find("sshd") or "sshd"
         argv = [sshd, "-D", "-e", "-f", str(self.folder / "sshd_config")]
@@ -215,6 +224,10 @@ class SshServer:
                 start_new_session=True,
             )
         deadline = time.monotonic() + _START_S
+        if self.wire is not None:
+            while not self.tree():
+                time.sleep(_TURN_S)
+            self.wire.plug_in(self.tree()[0])
         while not self._listens():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"sshd does not start: {self.log()[-2000:]}")
@@ -238,7 +251,20 @@ class SshServer:
             sshd=shlex.quote(sshd),
             more="\n".join(self._mounts),
         )
-        return ["unshare", "--pid", "--mount", "--uts", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script]
+        net = ["--net"] if self.wire is not None else []
+        return [
+            "unshare",
+            *net,
+            "--pid",
+            "--mount",
+            "--uts",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "sh",
+            "-c",
+            script,
+        ]
 
     def _listens(self) -> bool:
         with contextlib.suppress(OSError), socket.create_connection((self.address, self.port), 1.0):
@@ -256,6 +282,8 @@ class SshServer:
     def close(self) -> None:
         """Switch it off, and leave nothing."""
         self.stop()
+        if self.wire is not None:
+            self.wire.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def log(self) -> str:
