@@ -46,7 +46,7 @@ def run(ends_a_message: int) -> float:
         spent += time.process_time() - began
         for instruction in instructions:
             if isinstance(instruction, Submit):
-                _, token, asked = instruction
+                token, asked = instruction.token, instruction.attempts
                 queue += asked
                 result = SubmitResult([TaskAnswer(attempt, Acceptance.ACCEPTED, {"r": 1}) for attempt in asked])
                 began = time.process_time()

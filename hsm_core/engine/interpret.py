@@ -145,8 +145,10 @@ def _ended(
     event = make("ended", now, task=seen.attempt, record=record)
     if collect:
         event["collect"] = True
-    on_oom = OnOom.from_json(state.on_oom)
-    again = decide_again(task, record, state.retries, on_oom, memory_mb(seen.attempt[0]) if on_oom else None)
+    rule = asks_mb = None
+    if state.on_oom is not None and record.get("oom_killed"):
+        rule, asks_mb = OnOom.from_json(state.on_oom), memory_mb(seen.attempt[0])
+    again = decide_again(task, record, state.retries, rule, asks_mb)
     if again is not None:
         event["again"] = again
     return event

@@ -168,7 +168,8 @@ def _count_end(state: SweepState, task: LiveTask, event: Event, verdict: TaskSta
     source = state.sources[task.source]
     t = event["t"]
     source.ended += 1
-    source.refusals.task_ended(t)
+    if source.refusals.count:
+        source.refusals.task_ended(t)
     source.completed += verdict is TaskState.COMPLETED
     source.failed += verdict in (TaskState.FAILED, TaskState.TIMEOUT)
     source.seconds += event["record"].get("duration_s") or 0.0

@@ -62,6 +62,6 @@ class Refusals:
 
     def task_ended(self, t: float) -> None:
         """One of its tasks has ended, which makes room where a limit was reached."""
-        if self.count and self.kind == _LIMIT:
+        if self.kind == _LIMIT:
             self.count = 0
             self.not_before = min(self.not_before, t + _FIRST_S)

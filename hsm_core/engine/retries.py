@@ -30,9 +30,9 @@ class OnOom:
     most_mb: Optional[int] = None
 
     @classmethod
-    def from_json(cls, data: Optional[Mapping[str, Any]]) -> Optional[OnOom]:
-        """As it was journalled; None where there is no rule."""
-        return None if data is None else cls(data["times"], data["factor"], data.get("most_mb"))
+    def from_json(cls, data: Mapping[str, Any]) -> OnOom:
+        """As it was journalled."""
+        return cls(data["times"], data["factor"], data.get("most_mb"))
 
     def next_memory_mb(self, given_mb: Optional[int], times: int) -> Optional[int]:
         """What a task gets that ran out of `given_mb`, having been given more `times` times; None: it gets no more."""
