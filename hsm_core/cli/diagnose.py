@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 import click
 
+from ..store.views.words import one_line
 from .choose import echo_json, json_option
 from .options import Duration
 
@@ -66,13 +67,13 @@ class _Display:
 
     def head(self, spec: SourceSpec) -> None:
         if not self._quiet:
-            click.echo(f"{spec.id}")
+            click.echo(spec.id)
 
     def wait(self, line: str) -> None:
         if self._live:
             self._clear()
             self._waiting = line
-            click.echo(f"  {line[:76]}", nl=False, err=True)
+            click.echo(f"  {one_line(line)[:76]}", nl=False, err=True)
 
     def show(self, end: StageEnd) -> None:
         if self._quiet:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any, Callable
 
@@ -50,3 +54,19 @@ def test_a_source_that_is_not_there_is_exit_code_4(type_hsm: Type, project: Path
     assert answer.code == 4
     assert answer.out == ""
     assert "no source kind 'nix'" in answer.err
+
+
+def test_an_interruption_ends_the_task(project: Path) -> None:
+    """Ctrl-C in the middle of the task leaves neither the task nor a folder."""
+    command = [sys.executable, "-m", "hsm_core", "test", "local"]
+    with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None
+        while b"health" not in process.stdout.readline():
+            pass
+        deadline = time.monotonic() + 30.0
+        while not list(project.glob("sweeps/outputs/.hsm-test-*/tasks/task_001/status.yaml")):
+            assert time.monotonic() < deadline, "the task never began"
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30.0) == 130
+    assert not (project / "sweeps" / "outputs").exists()
