@@ -75,6 +75,7 @@ class PushPlan:
     :param place: the folder on the source's host that will have it.
     :param send: files that will be sent; those whose content is there already are not among them.
     :param send_bytes: how many bytes they have.
+    :param creates: whether there is nothing yet in that place.
     :param reuse: how many files are made from what is there already.
     :param remove: files there that are gone here, and were pushed from here.
     :param edited: files there that somebody changed since they were pushed; `apply` needs `force` then, and keeps them.
@@ -89,6 +90,7 @@ class PushPlan:
     send: Tuple[str, ...]
     send_bytes: int
     apply: Callable[[bool, Callable[[int], None]], Tuple[str, ...]]
+    creates: bool = False
     reuse: int = 0
     remove: Tuple[str, ...] = ()
     edited: Tuple[str, ...] = ()
@@ -99,4 +101,4 @@ class PushPlan:
     @property
     def is_empty(self) -> bool:
         """Whether the copy there is already the project here."""
-        return not (self.send or self.reuse or self.remove or self.edited)
+        return not (self.creates or self.send or self.reuse or self.remove or self.edited)

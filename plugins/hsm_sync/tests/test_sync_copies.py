@@ -82,6 +82,28 @@ def test_a_file_that_is_only_there_warns(lab: Any) -> None:
     assert "the rest is the same" in report.detail
 
 
+def test_a_project_without_files_has_its_copy_too(lab: Any) -> None:
+    """A sweep of `sleep` and nothing else: the folder that its tasks run in is made."""
+    (lab.project / "train.py").unlink()
+    (lab.project / "lib" / "model.py").unlink()
+    assert lab.content().verdict is SyncVerdict.DIFFERS
+    plan = lab.plan()
+    assert (plan.send, plan.is_empty) == ((), False)
+    lab.push()
+    assert lab.content().verdict is SyncVerdict.IN_SYNC
+    assert lab.plan().is_empty
+
+
+def test_copies_are_for_their_owners_eyes(lab: Any) -> None:
+    """Machines in labs have many users; who wants to share may, and it stays so."""
+    place = lab.push()
+    assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
+    place.parent.chmod(0o750)
+    lab.write({"train.py": "2"})
+    lab.push()
+    assert stat.S_IMODE(place.parent.stat().st_mode) == 0o750
+
+
 def test_a_running_sweep_keeps_the_code_it_began_with(lab: Any) -> None:
     """A changed project goes to a folder of its own; nothing in the earlier one is shared with it or touched."""
     first = lab.push()
@@ -202,7 +224,9 @@ def test_a_file_where_a_folder_should_be_and_the_other_way_round(lab: Any) -> No
     """Things change their kind: what came from here gives way, what did not is an edit, and is kept."""
     lab.options["project"] = "mine"
     lab.write({"a/x.py": "1", "b": "2", "c/y.py": "3"})
+    (lab.project / "a" / "empty").mkdir()
     place = lab.push()
+    (lab.project / "a" / "empty").rmdir()
     for name in ("a/x.py", "b", "c/y.py"):
         (lab.project / name).unlink()
     (lab.project / "a").rmdir()

@@ -56,6 +56,7 @@ def plan_push(source: Source, request: PushRequest) -> Optional[PushPlan]:
         place=answer["path"],
         send=tuple(paths[checksum] for checksum in sent),
         send_bytes=sum(sizes[checksum] for checksum in sent),
+        creates=not answer.get("exists"),
         reuse=max(0, wanted - len(sent)),
         remove=tuple(answer.get("stale", ())),
         edited=tuple(answer.get("edited", ())),

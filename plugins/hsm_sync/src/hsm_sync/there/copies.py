@@ -33,6 +33,12 @@ class Project:
         self.root = os.path.join(os.path.expanduser(b"~"), b".hsm", b"projects", to_bytes(name))
         self.state = os.path.join(self.root, b".hsm")
 
+    def make(self) -> None:
+        """Make it, if it is not there, for its owner's eyes only: it is somebody's work."""
+        if not os.path.isdir(self.root):
+            os.makedirs(self.root)
+            os.chmod(self.root, 0o700)
+
     def file(self, key: str, kind: str) -> bytes:
         """A file of what is known of a snapshot or a folder."""
         return os.path.join(self.state, to_bytes(f"{key}.{kind}"))
@@ -59,6 +65,7 @@ class Project:
         """Note that somebody uses it now."""
         folder = self.file(key, "uses")
         with contextlib.suppress(OSError):
+            self.make()
             if not os.path.isdir(folder):
                 os.makedirs(folder)
             path = os.path.join(folder, to_bytes(by))
@@ -117,6 +124,8 @@ class Place:
 
     def compare(self, manifest: Manifest, safe: Optional[Callable[[str], bool]] = None) -> Comparison:
         """Hold it against a manifest."""
+        with contextlib.suppress(OSError):  # for the checksums, which may as well not be kept
+            self.project.make()
         hashes = Hashes(self.project.file(self.key, "cache"))
         base = self.project.manifest(self.key)
         found = compare(self.path, manifest, base, hashes, safe or (lambda name: False))

@@ -13,7 +13,7 @@ import time
 from typing import Any, Callable, Dict, Iterable, Iterator, List
 
 from .copies import Place, edits_of_latest, git_knows, sources
-from .tree import CHUNK, MOST_NAMES, Manifest, digest, folders_of, parents, to_bytes, to_text, write_json
+from .tree import CHUNK, MOST_NAMES, Manifest, digest, folders_of, to_bytes, to_text, write_json
 
 
 class Refused(Exception):
@@ -52,6 +52,7 @@ def receive(request: Dict[str, Any], stream: Iterator[bytes]) -> Dict[str, Any]:
     place, manifest = Place.of(request), request["manifest"]
     if digest(manifest) != request["digest"]:
         raise Refused("the manifest arrived damaged")
+    place.project.make()
     if place.is_own and not place.exists:
         os.makedirs(place.path)
     sizes = {checksum: size for checksum, size, _ in manifest["files"].values()}
@@ -201,7 +202,9 @@ def _update(place: Place, manifest: Manifest, store: Dict[str, bytes], stage: by
     backup = _back_up(place, place.path, found.edited, shutil.move) if found.edited else None
     for name in found.stale:
         os.unlink(os.path.join(place.path, to_bytes(name)))
-    for folder in sorted(parents(found.stale) - folders_of(manifest), reverse=True):
+    base = place.project.manifest(place.key)
+    gone = (folders_of(base) if base is not None else set()) - folders_of(manifest)
+    for folder in sorted(gone, reverse=True):  # what is in a folder before the folder
         with contextlib.suppress(OSError):  # something else is in it
             os.rmdir(os.path.join(place.path, to_bytes(folder)))
     for folder in sorted(folders_of(manifest)):
