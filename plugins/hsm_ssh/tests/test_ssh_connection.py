@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import shutil
 import socket
 import subprocess
+import sys
+import threading
 import time
 
 import pytest
 from hsm_ssh.errors import RefusedError, SshError
 from hsm_ssh.host import SshHost
+from hsm_ssh.target import resolve
 from hsm_ssh.testing.sshd import SshServer
 
 from hsm_core.errors import ExitCode
@@ -268,11 +273,82 @@ def test_something_else_listens(reach):
         assert time.monotonic() - began < 5
 
 
-@pytest.mark.parametrize("address", ["-oProxyCommand=touch x", "a b@c:d:e", "", "user@"])
+@pytest.mark.parametrize(
+    "address",
+    ["-oProxyCommand=touch x", "a b@c:d:e", "", "user@", "-l@host", "x;id", "$(id)", "a@b@c", "u`id`@h", "h\n", "[x]"],
+)
 def test_addresses_that_mean_nothing(address):
     """They are refused before anything is called."""
     with pytest.raises(RefusedError, match="is no address"):
         SshHost(address).run(["true"])
+
+
+@pytest.mark.parametrize("address", ["me@host", "a.b-c_d", "[::1]", "[fe80::1%eth0]:2222", "ssh://u@h:22", "10.0.0.1"])
+def test_addresses(address):
+    """The usual forms of addresses are read."""
+    target = resolve(address, "none")
+    assert target.port in (22, 2222)
+    assert target.hostname in ("host", "a.b-c_d", "::1", "fe80::1%eth0", "h", "10.0.0.1")
+
+
+_ASKS = """
+import sys
+from hsm_ssh.host import SshHost
+from hsm_ssh.target import resolve
+host = SshHost("server1", {"config_file": sys.argv[1]})
+for _ in range(2):
+    print(host.run(["echo", "well"]).stdout)
+    host.close()
+"""
+
+
+def test_a_passphrase_typed(own_server):
+    """At a terminal the passphrase of a locked key is asked for, once, and shown nowhere."""
+    path = str(own_server.key_file)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "my secret", "-f", path], check=True, capture_output=True)
+    ours, theirs = pty.openpty()
+    asking = subprocess.Popen(
+        [sys.executable, "-c", _ASKS, str(own_server.config_file)],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = b""
+    answers = [b"wrong\n", b"my secret\n"]
+    with contextlib.suppress(OSError):  # how a terminal ends
+        while True:
+            shown += os.read(ours, 1000)
+            if answers and shown.count(b"Passphrase for") == 3 - len(answers):
+                os.write(ours, answers.pop(0))
+    os.close(ours)
+    assert asking.wait(30) == 0, shown
+    assert shown.count(f"Passphrase for {path}: ".encode()) == 2
+    assert shown.count(b"well") == 2
+    assert b"secret" not in shown
+
+
+def test_a_hostile_server():
+    """What a server says of itself cannot drive a terminal."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve():
+            while True:
+                try:
+                    client, _ = listener.accept()
+                except OSError:
+                    return
+                client.sendall(b"SSH-1.0-\x1b]0;owned\x07\r\n")
+                client.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        host = SshHost(f"127.0.0.1:{listener.getsockname()[1]}", {"connect_timeout": 2})
+        with pytest.raises(SshError) as caught:
+            host.run(["true"])
+        host.close()
+        listener.shutdown(socket.SHUT_RDWR)
+    assert caught.value.message.isprintable()
 
 
 def test_compression(reach):

@@ -134,6 +134,13 @@ def test_delay_and_loss(far, relay):
     assert far.run(["cat"], input=data, timeout_s=60.0).stdout == data
 
 
+def test_a_slow_line_is_no_silence(far, relay):
+    """While pieces come, a connection is not given up, however late its answer is behind them."""
+    relay.rate = 200_000
+    data = far.run(["head", "-c", "500000", "/dev/urandom"], timeout_s=60.0).stdout
+    assert len(data) == 500_000
+
+
 def test_half_closed(far, relay):
     """A connection on which only one side still speaks is a broken one."""
     far.run(["true"])

@@ -43,7 +43,7 @@ class Connection:
         self._stir = threading.Event()
         self._reason = ""
         self._afterwards: List[Callable[[], None]] = []
-        self._transport = shake_hands(target, manners, dial, deadline)
+        self._transport, self._stream = shake_hands(target, manners, dial, deadline)
         try:
             verify_host(self._transport, target)
             log_in(self._transport, target, deadline)
@@ -158,14 +158,24 @@ class Connection:
             self._stir.clear()
             if not self.alive:
                 break
-            timer = threading.Timer(interval_s, self._fell_silent)
-            timer.daemon = True
-            timer.start()
+            answered = threading.Event()
+            threading.Thread(
+                target=self._give_up, args=(answered,), name=f"ssh-answer-{self.target.alias}", daemon=True
+            ).start()
             with contextlib.suppress(Exception):  # whatever is wrong with it, it is not alive then
                 self._transport.global_request("keepalive@openssh.com", wait=True)
-            timer.cancel()
+            answered.set()
         self._transport.close()
 
-    def _fell_silent(self) -> None:
-        self._reason = f"it has not answered for {self._manners.keepalive_s:g} s"
+    def _give_up(self, answered: threading.Event) -> None:
+        """Close it, unless the answer comes; whatever comes meanwhile shows that it is only slow."""
+        limit_s = self._manners.keepalive_s
+        asked_at = time.monotonic()
+        while True:
+            left_s = max(asked_at, self._stream.heard_at) + limit_s - time.monotonic()
+            if left_s <= 0:
+                break
+            if answered.wait(left_s):
+                return
+        self._reason = f"it has not answered for {limit_s:g} s"
         self._transport.close()

@@ -99,7 +99,7 @@ class _Look:
         way = self._machine.way(self._target)
         self._context.at_end(way.leave)
         deadline = time.monotonic() + self.manners.connect_timeout_s
-        self._transport = shake_hands(self._target, self.manners, way.dial, deadline)
+        self._transport, _ = shake_hands(self._target, self.manners, way.dial, deadline)
         return self._transport.remote_version
 
     def host_key(self) -> str:

@@ -30,6 +30,8 @@ class Stream:
         self._on_close = on_close
         self._lock = threading.Lock()
         self._open = True
+        self.heard_at = time.monotonic()
+        """When something last came from the other side."""
 
     @property
     def _closed(self) -> bool:
@@ -42,7 +44,9 @@ class Stream:
 
     def recv(self, size: int) -> bytes:
         """As a socket does it."""
-        return bytes(self.sock.recv(size))
+        data = bytes(self.sock.recv(size))
+        self.heard_at = time.monotonic()
+        return data
 
     def settimeout(self, seconds: Optional[float]) -> None:
         """As a socket does it."""

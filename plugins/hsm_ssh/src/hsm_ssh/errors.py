@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 from hsm_core.errors import NoSourceError
 
 __all__ = ["RefusedError", "SshError"]
 
 
 class SshError(NoSourceError, OSError):
-    """A machine cannot be reached now; trying again later may help."""
+    """A machine cannot be reached now; trying again later may help.
+
+    Part of the message may be a server's own words: what could drive a terminal is shown, not sent there.
+    """
+
+    def __init__(self, message: str, hint: Optional[str] = None) -> None:
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in message), hint)
 
 
 class RefusedError(SshError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass
-from typing import Callable, Optional
+from typing import Callable, Optional, Tuple
 
 from .dial import Stream
 from .errors import RefusedError, SshError
@@ -37,7 +37,7 @@ class _TurnedAwayError(Exception):
 
 def shake_hands(
     target: Target, manners: Manners, dial: Callable[[float], Stream], deadline: float
-) -> paramiko.Transport:
+) -> Tuple[paramiko.Transport, Stream]:
     """Agree on keys; a server that hangs up before it has said anything is asked again a little later.
 
     :param dial: makes the stream, before a deadline.
@@ -47,7 +47,7 @@ def shake_hands(
     while True:
         stream = dial(deadline)
         try:
-            return _negotiate(target, manners, stream, deadline)
+            return _negotiate(target, manners, stream, deadline), stream
         except _TurnedAwayError as error:
             wait_s = pause_s * random.uniform(0.5, 1.5)
             pause_s *= 2

@@ -21,7 +21,11 @@ __all__ = ["Target", "expand", "resolve"]
 _ASK_S = 20.0
 """How long `ssh -G` may take: `Match exec` runs programs."""
 _IDENTITIES = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
-_HOP = re.compile(r"(?:ssh://)?(?:(?P<user>[^@\s]+)@)?(?P<host>\[[^\]\s]+\]|[^:@\[\]\s]+)(?::(?P<port>[0-9]+))?/?")
+# Users and hosts go where a ProxyCommand has %r and %h, which a shell reads: nothing that means something to it.
+_HOP = re.compile(
+    r"(?:ssh://)?(?:(?P<user>[^-@\s'`\"$\\;&<>|(){}][^@\s'`\"$\\;&<>|(){}]*)@)?"
+    r"(?P<host>\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[\w.][\w.-]*)(?::(?P<port>[0-9]+))?/?"
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def resolve(address: str, config_file: Optional[str] = None, jumps: Optional[Tup
     :raises RefusedError: the address or the configuration cannot be read.
     """
     match = _HOP.fullmatch(address)
-    if match is None or address.startswith("-"):
+    if match is None:
         raise RefusedError(f"{address!a} is no address", "write user@host, or a name from ~/.ssh/config")
     user, host, port = match["user"], match["host"].strip("[]"), match["port"]
     settings = _ask_ssh(user, host, port, config_file)

@@ -15,6 +15,7 @@ from typing import Deque, Optional, Set, Tuple, Type
 __all__ = ["Relay"]
 
 _PIECE = 65536
+_SMALL_PIECE = 4096
 _TURN_S = 0.05
 _RESENT_S = 0.25
 """What a lost packet costs besides the way there and back: TCP's patience before it sends it again."""
@@ -31,6 +32,8 @@ class Relay:
         self._to = port
         self.delay_s = delay_s
         self.loss = loss
+        self.rate: Optional[float] = None
+        """The most bytes a second that pass in one direction of a connection."""
         self._random = random.Random(seed)
         self._open = threading.Event()
         self._open.set()
@@ -167,10 +170,12 @@ class _Stretch:
         data = b"-"
         while data:
             try:
-                data = self._source.recv(_PIECE)
+                data = self._source.recv(_PIECE if self._relay.rate is None else _SMALL_PIECE)
             except OSError:
                 data = b""
             due = max(due, time.monotonic() + self._relay.transit_s())
+            if self._relay.rate is not None:
+                due += len(data) / self._relay.rate
             self._way.append((due, data))
             self._news.release()
 
