@@ -213,9 +213,19 @@ class JobRunner(base.Runner):
         self.help_s = 0.0
         return False
 
+    def cancel(self, keys: "Set[Tuple[int, int]]", grace: float) -> None:
+        """As ever; but what waits here may run in another element by now, and is withdrawn only if it does not."""
+        waiting = [self.queue.drop(key) for key in keys]
+        self.withdraw_unclaimed([task for task in waiting if task is not None], "cancelled")
+        base.Runner.cancel(self, keys, grace)
+
     def give_back(self, reason: str) -> None:
-        """Claim what waits, so that it certainly never starts, and say so."""
-        for task in self.queue.clear():
+        """Let what waits never start, and say so."""
+        self.withdraw_unclaimed(self.queue.clear(), reason)
+
+    def withdraw_unclaimed(self, tasks: "List[base.Task]", reason: str) -> None:
+        """Claim tasks, so that they certainly never start, and say so of those that nobody has."""
+        for task in tasks:
             try:
                 task.claimed = task.claimed or base.claim(task.folder, task.attempt)
             except OSError:

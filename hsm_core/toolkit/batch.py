@@ -130,9 +130,9 @@ class BatchSource:
         )
 
     def health(self) -> HealthReport:
-        """Whether the scheduler answers."""
+        """Whether the scheduler answers, and has answered what it was asked last."""
         problem = self._now_open.scheduler.problem()
-        return HealthReport(Health.UNHEALTHY, problem) if problem else HealthReport(Health.HEALTHY)
+        return HealthReport(Health.UNHEALTHY, problem) if problem else self._now_open.watch.health
 
     def submit(self, request: SubmitRequest) -> SubmitResult:
         """One job for each group of tasks that fits into one array; the plan is on disk before the first of them."""

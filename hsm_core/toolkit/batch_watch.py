@@ -49,8 +49,9 @@ class Watch:
         self._end_again_at = float("-inf")
         self._told: Set[str] = set()
         self._garbage: Set[str] = set()
-        self._health = HealthReport(Health.HEALTHY)
-        self._told_health = self._health
+        self.health = HealthReport(Health.HEALTHY)
+        """Whether the last question was answered."""
+        self._told_health = self.health
 
     def add(self, plan: Plan, attempts: Iterable[Attempt], ids: Mapping[str, str], adopted: bool = False) -> None:
         """Follow these attempts of a plan.
@@ -102,16 +103,16 @@ class Watch:
                 self._extra += self._ask_scheduler(garbage)
             self._extra += self._endings.settle()
             if self._endings.problem:
-                self._health = HealthReport(Health.DEGRADED, self._endings.problem)
+                self.health = HealthReport(Health.DEGRADED, self._endings.problem)
             self.end_unwanted()
         except OSError as error:
-            self._health = HealthReport(Health.DEGRADED, str(error))
+            self.health = HealthReport(Health.DEGRADED, str(error))
         seen, self._extra = self._extra, []
         for attempt, kind, _, _ in seen:
             if kind in _OVER:
                 self._close(attempt)
-        health = None if self._health == self._told_health else self._health
-        self._told_health = self._health
+        health = None if self.health == self._told_health else self.health
+        self._told_health = self.health
         return PollResult(seen, complete=False, garbage=garbage, health=health)
 
     def close(self) -> None:
@@ -206,7 +207,7 @@ class Watch:
         if listing.complete:
             self.followed.keep_reserved({row.name for row in listing.jobs if row.state not in ENDED_STATES})
         problem = listing.problem
-        self._health = HealthReport(Health.DEGRADED, problem) if problem else HealthReport(Health.HEALTHY)
+        self.health = HealthReport(Health.DEGRADED, problem) if problem else HealthReport(Health.HEALTHY)
         return listing
 
     def _new_garbage(self, listing: Listing) -> List[str]:

@@ -133,6 +133,7 @@ def test_outage_is_no_end(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
     told: List[Any] = []
     lab.until(lambda: told.append(rig.look().health) or any(told), "it says so")
     assert (told[-1].health, told[-1].detail) == (Health.DEGRADED, "cannot contact the controller")
+    assert rig.source.health() == told[-1], "that it answers a ping is not all"
     assert not rig.ends
     lab.put("go")
     assert end_of(rig)[0] == "completed"
@@ -191,6 +192,22 @@ def test_what_waits_is_not_given_up_for_an_empty_queue(rig: Rig, lab: Lab, clust
     cluster.on = True
     rig.over((0, 1), (1, 1), (2, 1))
     assert lab.runs() == [(0, 1), (1, 1), (2, 1)]
+
+
+def test_a_job_that_no_listing_ever_showed(make_rig: Callable[..., Rig], lab: Lab, cluster: FakeCluster) -> None:
+    """It has no id to ask for: it is waited for ten times as long, and then lost."""
+    first = make_rig()
+    begin(first, lab)
+    elsewhere(lab, 0)
+    cluster.end(cluster.element(), "done", signal.SIGKILL)
+    cluster.forget(cluster.element(), accounts=False)
+    later = make_rig("later")
+    later.adopt(later.source.find(first.token, [(0, 1)]))
+    assert later.handles[0, 1]["jobs"] == {}
+    ask_again(later, cluster, "fake-queue", 2)
+    assert not later.ends
+    assert end_of(later)[0] == "lost"
+    assert not cluster.count("fake-show")
 
 
 def test_an_id_that_was_given_again(rig: Rig, lab: Lab, cluster: FakeCluster) -> None:
