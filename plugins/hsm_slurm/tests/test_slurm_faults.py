@@ -200,10 +200,12 @@ def test_a_controller_that_is_down_for_a_while(site):
     process = site.begin("here:6")
     site.began(6)
     stop_controller(site.cluster, site)
-    asked = site.counted()["squeue"]
-    site.open_gate()
-    site.until(lambda: site.counted()["squeue"] > asked + 1 or "Unable to contact" in site.said(process))
-    site.cluster.start_controller()
+    try:
+        site.until(lambda: "Unable to contact" in site.said(process) or "DOWN" in site.said(process))
+        assert process.poll() is None
+        site.open_gate()
+    finally:
+        site.cluster.start_controller()
     site.completes(process)
 
 
