@@ -158,6 +158,22 @@ class Plugins:
             raise self._missing(NoSourceError, "source kind", kind, self._kinds)
         return found
 
+    def make_source(self, spec: SourceSpec) -> Source:
+        """A source, not opened: over the host that its option `host` names, `KIND:ADDRESS`, where its kind takes one.
+
+        :raises NoSourceError: nobody offers its kind, or that kind of host.
+        """
+        offered = self.source_type(spec.kind)
+        where = spec.options.get("host")
+        if offered.over_host is None or not isinstance(where, str):
+            return offered.factory(spec)
+        kind, colon, address = where.partition(":")
+        if not colon:
+            raise NoSourceError(
+                f"{spec.id}: the host {where!r} does not say how it is reached", f"host: ssh:{where} in hsm_config.yaml"
+            )
+        return offered.over_host(spec, self.host_type(kind).factory(address, spec.options.get("host_options", {})))
+
     def host_type(self, kind: str) -> HostType:
         """A kind of host. :raises NoSourceError: when no plugin offers it."""
         found = self._hosts.get(kind)

@@ -59,7 +59,7 @@ def _sync_one(project: Project, plugins: Plugins, spec: SourceSpec, dry_run: boo
     from ..run.copies import has_own_files
     from ..run.worker import worded
 
-    source = plugins.source_type(spec.kind).factory(spec)
+    source = plugins.make_source(spec)
     try:
         if not has_own_files(source):
             click.echo(f"{spec.id} uses the files here: nothing to send.")

@@ -201,4 +201,7 @@ def _read_source(name: str, entry: Mapping[str, Any], shared: Mapping[str, Mappi
     known = {key: entry.get(key) for key in ("slots", "host", "project")}
     options = {key: value for key, value in entry.items() if key != "kind" and key not in known}
     kind = entry["kind"]
+    reached_by = str(known["host"] or "").partition(":")[0]
+    if reached_by in shared and reached_by != kind:
+        options["host_options"] = {**shared[reached_by], **options.get("host_options", {})}
     return SourceConfig(name=name, kind=kind, options=options, shared=shared.get(kind, {}), **known)

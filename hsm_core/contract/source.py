@@ -334,6 +334,8 @@ class SourceType:
     :param factory: `(spec) -> Source`; does no I/O, imports what is heavy when called.
     :param options_schema: JSON schema of `options`.
     :param family: `"batch"` makes `hpc` find it.
+    :param over_host: `(spec, host) -> Source`, where sources of this kind can be driven from elsewhere: the option
+        `host` of such a source may then be `ssh:login1`, any kind of host that a plugin offers.
     :param diagnose: the stages that `hsm test` tries before its own (open, health, one task from end to end). It only
         makes them: whatever takes time is in their `work`.
     """
@@ -345,6 +347,7 @@ class SourceType:
     summary: str = ""
     api: Tuple[int, int] = (1, 0)
     diagnose: Optional[Callable[[SourceSpec, DiagnoseContext], Iterable[Stage]]] = None
+    over_host: Optional[Callable[[SourceSpec, Host], Source]] = None
 
 
 @dataclass(frozen=True)

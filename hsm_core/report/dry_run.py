@@ -57,7 +57,7 @@ def _show_previews(prepared: Prepared, plugins: Plugins) -> None:
     make = task_maker(settings, prepared.sweep, str(layout.root))
     share = min(-(-settings.total // len(settings.sources)), _SUBMITTED)
     for spec in settings.sources:
-        source = plugins.source_type(spec.kind).factory(spec)
+        source = plugins.make_source(spec)
         if not isinstance(source, Previewing):
             continue
         request = SubmitRequest("hsm-UID-1-1", [make((index, 1)) for index in range(share)])

@@ -217,7 +217,7 @@ def _offers(layout: SweepLayout, settings: Settings, how: Conduct, state: SweepS
     holding = {id: known[id] for id, source in state.sources.items() if source.in_flight and id in known}
     offers = []
     for id, spec in {**holding, **asked}.items():
-        source = plugins.source_type(spec.kind).factory(spec)
+        source = plugins.make_source(spec)
         context = source_context(layout, settings, spec, how.takeover, state.uid)
         offers.append(Offer(source, context, settings.parallel_limit if id in asked else 0))
     return offers

@@ -51,7 +51,7 @@ def check_copies(
 
     def check(spec: SourceSpec, result: CopyCheck) -> None:
         try:
-            source = plugins.source_type(spec.kind).factory(spec)
+            source = plugins.make_source(spec)
             try:
                 result.shared = not has_own_files(source)
                 if not result.shared:

@@ -41,7 +41,7 @@ class Lookout:
         spec = next((spec for spec in settings.sources if spec.id == task.source), None)
         if spec is None:
             return None
-        source = plugins.source_type(spec.kind).factory(spec)
+        source = plugins.make_source(spec)
         host = source.host()
         if not isinstance(source, Glimpses) or host is None or host.is_here:
             return None

@@ -111,7 +111,7 @@ class Trial:
         def call() -> str:
             with self._calling:
                 if self._source is None:
-                    self._source = self._plugins.source_type(self._spec.kind).factory(self._spec)
+                    self._source = self._plugins.make_source(self._spec)
                 return work(self._source)
 
         return call

@@ -10,12 +10,13 @@ import contextlib
 import os
 import time
 from dataclasses import replace
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ..contract import (
     Acceptance,
     Attempt,
     Capabilities,
+    Glimpse,
     Handle,
     Health,
     HealthReport,
@@ -41,9 +42,10 @@ from .batch_settings import Settings
 from .batch_site import Site
 from .batch_watch import Watch
 from .budget import CallBudget, budget_dir
+from .collector import Collector, most_of
 from .dialect import Dialect, JobRequest, Submission, script_text
-from .local_host import LocalHost
 from .payload import payload
+from .scratch import Scratch
 
 __all__ = ["BatchSource"]
 
@@ -94,7 +96,10 @@ class BatchSource:
         self._opened: Optional[_Opened] = None
         self._lookahead = _LOOKAHEAD
         self._in_doubt: Dict[str, float] = {}
-        self._longest_pause_s = 1.0 if isinstance(host, LocalHost) else 5.0
+        self._longest_pause_s = 1.0 if host.is_here else 5.0
+        self._scratch = Scratch(host, spec)
+        self._collector = Collector(self._scratch, most_of(spec), clock)
+        self._worked = False
         self._pause_s = self._longest_pause_s
 
     # --- the contract
@@ -104,7 +109,9 @@ class BatchSource:
         budget = CallBudget(budget_dir(self._dialect.name, os.environ), self._settings.calls_per_minute)
         scheduler = Scheduler(self._host, self._dialect, budget, self._settings.poll_s, self._clock)
         self._dialect = scheduler.meet()
-        site = Site(self._host, context, self._settings.python)
+        self._scratch.open(context)
+        context = self._scratch.there
+        site = Site(self._scratch, context)
         manners = Manners(self._settings.lost_grace_s, self._settings.requeue, self._settings.helps)
         watch = Watch(site, scheduler, manners, self._clock, context.say)
         room = Room(self._dialect.name, self._spec, scheduler, site, watch, self._clock, context.say)
@@ -126,7 +133,8 @@ class BatchSource:
             outlives_host=True,
             interrupts=False,
             about=self._dialect.release,
-            shares_files=isinstance(self._host, LocalHost),
+            shares_files=self._host.is_here,
+            sweep_dir=None if self._host.is_here else self._scratch.sweep_dir,
         )
 
     def health(self) -> HealthReport:
@@ -153,6 +161,7 @@ class BatchSource:
                 )
                 for draft in drafts
             ]
+            self._worked = True
             plan = Plan(request.token, self._spec.id, time.time(), tuple(planned))
             here.site.prepare(plan)
             answers += self._submit_all(plan, drafts)
@@ -160,7 +169,7 @@ class BatchSource:
 
     def preview(self, context: SourceContext, request: SubmitRequest) -> Sequence[Tuple[str, str]]:
         """The scripts of a submission, as they would be written if the scheduler set no limits."""
-        site = Site(self._host, context, self._settings.python)
+        site = Site(self._scratch, context)
         shown: List[Tuple[str, str]] = []
         live: List[Live] = []
         for number, draft in enumerate(
@@ -205,7 +214,7 @@ class BatchSource:
         """News from the jobs' files; now and then the scheduler's words."""
         began = self._clock()
         result = self._now_open.watch.look(handles)
-        if not isinstance(self._host, LocalHost):
+        if not self._host.is_here:
             return result
         # Files here cost little to look at, so the look may follow the news; but never to make a slow disk slower.
         much = len(result.observations) >= _MUCH_NEWS
@@ -256,19 +265,30 @@ class BatchSource:
                 here.context.say(f"cancelling takes a little longer: {error}")
         watch.end_unwanted()
 
-    def collect(self, attempts: Mapping[Attempt, Handle], into: str) -> None:
-        """Nothing to do where files are shared."""
+    def collect(self, attempts: Mapping[Attempt, Handle], into: str) -> Optional[Collection[Attempt]]:
+        """Bring files home; where they are shared there is nothing to do."""
+        self._worked = True
+        return None if self._host.is_here else self._collector.collect(attempts, into)
+
+    def glimpse(self, attempt: Attempt, offsets: Mapping[str, int], limit: int) -> Glimpse:
+        """Read on in files of a task that may still run."""
+        return self._scratch.glimpse(attempt, offsets, limit)
 
     def host(self) -> Host:
         """The machine on which the scheduler's commands run."""
         return self._host
 
     def close(self) -> None:
-        """Let go; jobs stay where they are."""
+        """Let go; jobs stay where they are. Where none is left and everything is home, nothing else stays either."""
+        self._collector.close()
         if self._opened is not None:
             with contextlib.suppress(OSError):
                 self._opened.watch.close()
+            if self._worked and not self._opened.watch.followed.jobs:
+                self._scratch.leave()
+        self._worked = False
         self._opened = None
+        self._scratch.close()
         self._host.close()
 
     # --- submitting

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping
 
+from .pool_options import FAR_OPTIONS
+
 __all__ = ["BATCH_OPTIONS", "batch_schema", "one_line"]
 
 
@@ -36,6 +38,10 @@ BATCH_OPTIONS: Mapping[str, Any] = {
     "modules": {**_lines("Environment modules that a job loads."), "x-per-task": True},
     "setup": {**_lines("Shell lines of the job's script, before anything else."), "x-per-task": True},
     "python": one_line("The interpreter that runs the runner on the nodes: Python 3.6 or newer."),
+    "host": one_line("A machine where the cluster's commands are, such as `ssh:login1`; this one by default."),
+    "host_options": {"description": "How that machine is reached: the options of its kind.", "type": "object"},
+    "project": one_line("The project's folder there, which is the user's own copy."),
+    **{name: schema for name, schema in FAR_OPTIONS.items() if name != "python"},
     "warning": _number("Seconds before the walltime at which programs that listen get USR1.", 0),
     "requeue": {
         "description": "A task that its walltime ended goes on in another job, from what it saved itself.",

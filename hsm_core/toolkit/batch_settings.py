@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any, Dict
 
 from ..contract import SourceContext, SourceSpec, TaskResources
@@ -24,8 +23,6 @@ class Settings:
         options = spec.options
         wanted = options.get("tasks_per_job", _AUTO)
         self._spec = spec
-        self.python = str(options.get("python", sys.executable))
-        """The interpreter on the nodes."""
         self.helps: bool = wanted == _AUTO
         """An element that is done with its own tasks takes those of others."""
         self.tasks_per_job = 1 if self.helps else max(1, int(wanted))

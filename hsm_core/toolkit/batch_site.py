@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
 
-from ..contract import Attempt, Host, SourceContext
+from ..contract import Attempt, SourceContext
 from .batch_plan import Plan
 from .local_host import LocalHost
+from .scratch import Scratch
 
 __all__ = ["News", "Site"]
 
@@ -30,13 +31,13 @@ class News(NamedTuple):
 class Site:
     """A sweep's folder on a host.
 
-    :param python: the interpreter there, which nodes have too.
+    :param context: what the source was opened with, with the paths that hold there.
     """
 
-    def __init__(self, host: Host, context: SourceContext, python: str) -> None:
-        self._host = host
+    def __init__(self, scratch: Scratch, context: SourceContext) -> None:
+        self._scratch = scratch
+        self._host = scratch.host
         self._context = context
-        self._python = python
         self._private = f"{context.sweep_dir}/.hsm"
         self._taken: List[str] = []
         self._plans: Dict[str, Plan] = {}
@@ -47,8 +48,9 @@ class Site:
     def prepare(self, plan: Plan) -> None:
         """Write down what is to be submitted, and make the folders that jobs need. :raises OSError: it cannot."""
         if not self._has_runner:
-            for name in ("runner.py", "job.py", "job_news.py", "start_job.py"):
-                self._put_if_new(_source(name), f"{self._private}/{name}")
+            self._scratch.put("runner.py", "job.py", "job_news.py", "start_job.py")
+            if not self._scratch.is_here:
+                self._scratch.put("pack.py")
             # It has nothing to do, but leaves its byte code for the elements, which start all at once.
             self._host.run([*self._start, "news"], input=b"{}", timeout_s=_TIMEOUT_S)
             self._has_runner = True
@@ -75,6 +77,9 @@ class Site:
         """Write a job's script; its path."""
         path = self.script_path(name)
         self._host.put(text.encode("utf-8"), path, mode=0o755)
+        if not self._scratch.is_here:  # a person looks for it here
+            copy = f"{self._scratch.opened.sweep_dir}/scripts/job_scripts/{name}.sh"
+            LocalHost().put(text.encode("utf-8"), copy, mode=0o755)
         return path
 
     def script_path(self, name: str) -> str:
@@ -109,9 +114,27 @@ class Site:
             "look": self._named(look),
             "withdraw": self._named(withdraw),
         }
+        if not (request["jobs"] or request["taken"] or request["look"] or request["withdraw"]):
+            return []
         answer = self._ask("start_job.py", "news", request)
         self._taken = [path for path, *_ in answer["news"] if path]
-        return [News((index, attempt), kind, detail) for _, index, attempt, kind, detail in answer["news"]]
+        news = [News((index, attempt), kind, detail) for _, index, attempt, kind, detail in answer["news"]]
+        return news if self._scratch.is_here else self._with_last_words(news)
+
+    def _with_last_words(self, news: List[News]) -> List[News]:
+        """The news, with what programs that failed said last: nobody can read it here yet."""
+        failed = [item.attempt for item in news if item.kind == "e" and item.detail.get("state") != "completed"]
+        if not failed:
+            return news
+        request = {"sweep_dir": self._context.sweep_dir, "tasks": self._named(failed), "last_words": True}
+        words: Dict[Attempt, Any] = {}
+        with contextlib.suppress(OSError):
+            for index, attempt, verdict, detail in self._ask("runner.py", "settle", request)["tasks"]:
+                words[index, attempt] = detail.get("last_words", "") if verdict == "ended" else ""
+        return [
+            item._replace(detail={**item.detail, "last_words": words[item.attempt]}) if item.attempt in words else item
+            for item in news
+        ]
 
     def settle(
         self,
@@ -132,6 +155,7 @@ class Site:
             "withdraw": True,
             "takeover": self._context.takeover,
             "gone": list(gone),
+            "last_words": not self._scratch.is_here,
             "shared": [self._context.task_name(index) for index, _ in shared],
             "fates": {f"{index}.{attempt}": dict(fate) for (index, attempt), fate in fates.items()},
         }
@@ -163,7 +187,7 @@ class Site:
 
     @property
     def _start(self) -> List[str]:
-        return [self._python, "-I", "-S", f"{self._private}/start_job.py"]
+        return [self._scratch.python, "-I", "-S", f"{self._private}/start_job.py"]
 
     def _tasks_path(self, token: str, number: int) -> str:
         return f"{self.job_dir(token, number)}/tasks.jsonl"
@@ -174,27 +198,10 @@ class Site:
     def _named(self, attempts: Sequence[Attempt]) -> List[Any]:
         return [[index, attempt, self._context.task_name(index)] for index, attempt in attempts]
 
-    def _put_if_new(self, data: bytes, path: str) -> None:
-        try:
-            if self._host.read(path) == data:
-                return
-        except OSError:
-            pass  # not there yet; if it cannot be read for another reason, writing will say so
-        self._host.put(data, path, mode=0o755)
-
     def _ask(self, script: str, mode: str, request: Mapping[str, Any]) -> Any:
         """Ask the runner's code: in this process where the files are here. :raises OSError: when it fails."""
-        if isinstance(self._host, LocalHost):
+        if self._scratch.is_here:
             from ..runner import job_news, runner
 
             return (job_news.news if mode == "news" else runner.settle)(json.loads(json.dumps(request)))
-        argv = [self._python, "-I", "-S", f"{self._private}/{script}", mode]
-        done = self._host.run(argv, input=json.dumps(request).encode("ascii"), timeout_s=_TIMEOUT_S)
-        if done.returncode != 0:
-            words = (done.stderr or done.stdout).decode("utf-8", "replace").strip().splitlines() or ["no message"]
-            raise OSError(f"{script} {mode} ended with {done.returncode} on {self._host.name}: {words[-1]}")
-        return json.loads(done.stdout)
-
-
-def _source(name: str) -> bytes:
-    return (Path(__file__).parent.parent / "runner" / name).read_bytes()
+        return self._scratch.ask(script, mode, request)

@@ -14,19 +14,26 @@ import secrets
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
 
-from ..contract import Attempt, Channel
+from ..config.units import parse_memory
+from ..contract import Attempt, Channel, SourceSpec
 from ..runner import runner as base
 from .arrivals import Arrivals, Arrived, BrokenStream, Word
 from .inflow import Inflow
 from .scratch import Scratch
 
-__all__ = ["Collector"]
+__all__ = ["Collector", "most_of"]
 
 _PORTION_S = 0.5
 """How long one call goes on at most: the source has other things to do."""
 _SILENCE_S = 60.0
 """So long a host may send nothing."""
 _WHOLE = ".whole"
+_MAX_TASK_SIZE = "50G"
+
+
+def most_of(spec: SourceSpec) -> int:
+    """The most bytes that a task of a source may bring home, by its option `max_task_size`."""
+    return parse_memory(str(spec.options.get("max_task_size", _MAX_TASK_SIZE))) << 20
 
 
 class Collector:

@@ -13,7 +13,6 @@ import os
 import time
 from typing import Any, Callable, Collection, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
-from ..config.units import parse_memory
 from ..contract import (
     Acceptance,
     Attempt,
@@ -32,7 +31,7 @@ from ..contract import (
     SubmitResult,
     TaskAnswer,
 )
-from .collector import Collector
+from .collector import Collector, most_of
 from .payload import payload
 from .records import sound_record
 from .runner_link import RunnerLink
@@ -49,7 +48,6 @@ _SILENCE_S = 30.0
 _RUNNER_PATIENCE_S = 300.0
 """A runner that has heard nothing for so long takes its controller for gone."""
 _GREETING_S = 30.0
-_MAX_TASK_SIZE = "50G"
 _SETTLE_TIMEOUT_S = 60.0
 _FAREWELL_S = 2.0
 """How long an idle runner may take to go."""
@@ -90,8 +88,7 @@ class PoolSource:
         self._slots = default_slots if spec.slots is None else spec.slots
         self._clock = clock
         self._scratch = Scratch(host, spec)
-        most = parse_memory(str(spec.options.get("max_task_size", _MAX_TASK_SIZE))) << 20
-        self._collector = Collector(self._scratch, most, clock)
+        self._collector = Collector(self._scratch, most_of(spec), clock)
         self._runner: Optional[RunnerLink] = None
         self._gpus: Optional[List[str]] = None
         self._adopted: Dict[Attempt, Dict[str, Any]] = {}
@@ -228,20 +225,12 @@ class PoolSource:
         self._collector.close()
         self._dismiss(_FAREWELL_S)
         try:
-            if self._worked and not self._host.is_here:
-                self._tidy()
+            if self._worked:
+                self._scratch.leave()
         finally:
             self._worked = False
             self._scratch.close()
             self._host.close()
-
-    def _tidy(self) -> None:
-        try:
-            kept = self._scratch.tidy()
-        except OSError as error:
-            kept = str(error)
-        if kept:
-            self._scratch.opened.say(f"{self._scratch.sweep_dir} stays on {self._host.name}: {kept}")
 
     # --- the runner
 

@@ -7,6 +7,7 @@ way of the host: the scripts that lie in it, what they answer, and what is taken
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import os
@@ -100,6 +101,11 @@ class Scratch:
             raise RuntimeError(f"{self.spec.id} is not open")
         return self._context
 
+    @property
+    def there(self) -> SourceContext:
+        """What the core gave, with the paths that hold there."""
+        return dataclasses.replace(self.opened, sweep_dir=self.sweep_dir, project_dir=self.project_dir)
+
     def close(self) -> None:
         """Nothing more is asked."""
         self._context = None
@@ -152,6 +158,15 @@ class Scratch:
         answer = self.ask("pack.py", "show", question)
         files = {str(name): base64.b64decode(text)[:limit] for name, text in answer["files"].items() if name in offsets}
         return Glimpse(bool(answer["over"]), files)
+
+    def leave(self) -> None:
+        """Take the folder there away if all of it is home, and say what stays; nothing fails for it."""
+        try:
+            kept = self.tidy()
+        except OSError as error:
+            kept = str(error)
+        if kept:
+            self.opened.say(f"{self.sweep_dir} stays on {self.host.name}: {kept}")
 
     def tidy(self) -> str:
         """Take the folder there away, if all of it is home; why not, if something of it has to stay.

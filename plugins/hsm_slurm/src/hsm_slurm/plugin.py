@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping, Sequence
 
-from hsm_core.contract import DiagnoseContext, DiscoverRequest, Source, SourceSpec, SourceType, Stage
+from hsm_core.contract import DiagnoseContext, DiscoverRequest, Host, Source, SourceSpec, SourceType, Stage
 from hsm_core.hookspecs import hookimpl
 from hsm_core.toolkit.batch_options import batch_schema, one_line
 
@@ -24,13 +24,18 @@ OPTIONS_SCHEMA: Mapping[str, Any] = batch_schema(
 
 
 def _make(spec: SourceSpec) -> Source:
-    # Imported when a sweep uses it: `hsm --help` needs none of it.
     from hsm_core.toolkit import LocalHost
+
+    return _make_over(spec, LocalHost())
+
+
+def _make_over(spec: SourceSpec, host: Host) -> Source:
+    # Imported when a sweep uses it: `hsm --help` needs none of it.
     from hsm_core.toolkit.batch import BatchSource
 
     from .dialect import SlurmDialect
 
-    return BatchSource(LocalHost(), SlurmDialect(), spec)
+    return BatchSource(host, SlurmDialect(), spec)
 
 
 def _stages(spec: SourceSpec, context: DiagnoseContext) -> Sequence[Stage]:
@@ -43,7 +48,7 @@ def _stages(spec: SourceSpec, context: DiagnoseContext) -> Sequence[Stage]:
 
 @hookimpl
 def hsm_source_types() -> List[SourceType]:
-    """The kind `slurm`: a cluster whose commands are here."""
+    """The kind `slurm`: a cluster whose commands are here, or on a machine that is reached from here."""
     return [
         SourceType(
             "slurm",
@@ -52,6 +57,7 @@ def hsm_source_types() -> List[SourceType]:
             family="batch",
             summary="a Slurm cluster, tasks as job arrays",
             diagnose=_stages,
+            over_host=_make_over,
         )
     ]
 
