@@ -50,7 +50,7 @@ class Program:
         self.word = opening.word
         """`ok`, or why it was not started; see `shell.Opening`."""
         self._pid = opening.pid
-        self.stdin: IO[bytes] = cast("IO[bytes]", _Input(channel))
+        self.stdin: IO[bytes] = cast("IO[bytes]", _Input(channel, session.connection.target.alias))
         self.stdout: IO[bytes] = cast("IO[bytes]", _Output(channel, received[opening.end :], self._session.close))
 
     def wait(self, timeout_s: Optional[float] = None) -> Optional[int]:
@@ -74,10 +74,14 @@ class Program:
 
 
 class _Input(io.RawIOBase):
-    """A program's standard input."""
+    """A program's standard input.
 
-    def __init__(self, channel: Any) -> None:
+    :param name: of the machine, for messages.
+    """
+
+    def __init__(self, channel: Any, name: str) -> None:
         self._channel = channel
+        self._name = name
 
     def writable(self) -> bool:
         return True
@@ -85,7 +89,12 @@ class _Input(io.RawIOBase):
     def write(self, data: Any) -> int:
         """Send a piece of it. :raises OSError: the connection was cut, or nothing was taken for a minute."""
         self._channel.settimeout(_SEND_S)
-        return int(self._channel.send(bytes(memoryview(data)[:PIECE])))
+        try:
+            return int(self._channel.send(bytes(memoryview(data)[:PIECE])))
+        except socket.timeout:
+            raise TimeoutError(f"{self._name}: it took no input for {_SEND_S:g} s") from None
+        except OSError as error:
+            raise SshError(f"{self._name}: the connection was cut") from error
 
     def close(self) -> None:
         """Say that no more comes."""
