@@ -17,7 +17,7 @@ from typing import Iterable, Iterator, List, Optional, Tuple
 from .errors import RefusedError
 from .target import Target, expand
 
-__all__ = ["KnownKey", "fingerprint", "known_keys", "read_known_hosts", "verify"]
+__all__ = ["KnownKey", "fingerprint", "known_keys", "preferred_kinds", "read_known_hosts", "verify"]
 
 REVOKED = "@revoked"
 AUTHORITY = "@cert-authority"
