@@ -24,6 +24,7 @@ class Cost:
     :param cpu_s: user and system time of the process itself, its children not counted.
     :param runner_cpu_s: the same of the runner that it started, as last seen.
     :param peak_mb: its largest resident memory.
+    :param files: the most that it had open at once, as often as it was looked at.
     :param written_mb: what it handed to `write`.
     :param began_at: Unix seconds just before the start.
     """
@@ -32,6 +33,7 @@ class Cost:
     cpu_s: float
     runner_cpu_s: float
     peak_mb: float
+    files: int
     written_mb: float
     began_at: float
     stdout: str
@@ -82,6 +84,7 @@ def run(
         )
         runner: Optional[int] = None
         runner_cpu_s = peak_mb = 0.0
+        files = 0
         try:
             while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
                 if time.perf_counter() - start > timeout_s:
@@ -89,6 +92,7 @@ def run(
                 try:
                     runner = runner or runner_of(process.pid)
                     peak_mb = max(peak_mb, _proc_value(process.pid, "status", "VmHWM:") / 1024)
+                    files = max(files, len(os.listdir(f"/proc/{process.pid}/fd")))
                     if runner:
                         runner_cpu_s = max(runner_cpu_s, own_cpu_s(runner))
                 except (FileNotFoundError, ProcessLookupError):
@@ -107,7 +111,7 @@ def run(
     stdout = out_path.read_text(errors="replace")
     if returncode not in ok:
         raise BenchmarkError(f"{' '.join(argv)}: exit code {returncode}\n{stdout[-2000:]}")
-    return Cost(wall_s, cpu_s, runner_cpu_s, peak_mb, written_mb, began_at, stdout)
+    return Cost(wall_s, cpu_s, runner_cpu_s, peak_mb, files, written_mb, began_at, stdout)
 
 
 def _wait_for_exit(pid: int, timeout_s: float) -> None:

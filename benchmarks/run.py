@@ -19,6 +19,7 @@ from typing import Callable, Dict, List
 from noop import noop, pool
 from scale import declared, large
 from slurm import slurm
+from ssh import ssh
 from startup import startup
 from sync import sync
 from table import Figure, markdown
@@ -31,6 +32,7 @@ BENCHMARKS: Dict[str, Callable[[Workbench], List[Figure]]] = {
     "large": large,
     "declared": declared,
     "slurm": slurm,
+    "ssh": ssh,
     "sync": sync,
 }
 
