@@ -30,7 +30,7 @@ from hsm_core.engine.events import Event, make
 from hsm_core.engine.interpret import MAX_LOST
 from hsm_core.engine.reduce import reduce
 from hsm_core.engine.state import SweepState, validate
-from hsm_core.testing.virtual import Clock, Fate, Ledger, VirtualSource
+from hsm_core.forecast.virtual import Clock, Fate, Ledger, VirtualSource
 from hsm_core.testing.virtual_sweep import VirtualSweep
 
 LAWS = settings(

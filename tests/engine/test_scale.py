@@ -11,7 +11,7 @@ from hsm_core.contract import Assignment, Capabilities, SourceView, TaskState
 from hsm_core.engine.events import Event, make
 from hsm_core.engine.reduce import replay
 from hsm_core.engine.state import validate
-from hsm_core.testing.virtual import Clock, Ledger, VirtualSource
+from hsm_core.forecast.virtual import Clock, Ledger, VirtualSource
 from hsm_core.testing.virtual_sweep import VirtualSweep
 
 

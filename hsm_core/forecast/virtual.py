@@ -1,4 +1,4 @@
-"""Modelled sources on a virtual clock, for laws, forecasts and benchmarks; `virtual_sweep` runs sweeps on them.
+"""Sources on a virtual clock, for forecasts, laws and benchmarks; `controller` runs sweeps on them.
 
 Nothing sleeps and nothing is random: the same fates give the same journal. A source is honest unless a subclass says
 otherwise.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..contract import (
     Acceptance,
@@ -80,6 +80,7 @@ class _Job:
 class VirtualSource:
     """A source whose tasks take time on a virtual clock. It remembers all that it was given, as a scheduler's log does.
 
+    :param ledger: where every run is noted, if anywhere.
     :param fate: what becomes of an attempt.
     """
 
@@ -87,7 +88,7 @@ class VirtualSource:
         self,
         id: str,
         clock: Clock,
-        ledger: Ledger,
+        ledger: Optional[Ledger] = None,
         fate: Callable[[Attempt], Fate] = lambda attempt: Fate(),
         capabilities: Capabilities = _ONE_SLOT,
     ) -> None:
@@ -108,7 +109,11 @@ class VirtualSource:
     # --- the world goes on
 
     def next_change(self) -> Optional[float]:
-        """When something next happens by itself; None while nothing will."""
+        """When there is next something to be learned; None while nothing will happen by itself."""
+        return self._next_event()
+
+    def _next_event(self) -> Optional[float]:
+        """When a task next starts or ends."""
         times = [self._ends[0][0]] if self._ends else []
         if self._queue and self._running < self.offered.slots:
             times.append(max(self._at, self._queue[0][0]))
@@ -116,7 +121,7 @@ class VirtualSource:
 
     def advance(self) -> None:
         """Let happen what the clock has passed."""
-        at = self.next_change()
+        at = self._next_event()
         while at is not None and at <= self._clock.now:
             self._at = at
             if self._ends and self._ends[0][0] <= at:
@@ -127,7 +132,7 @@ class VirtualSource:
                 job = heapq.heappop(self._queue)[2]
                 if job.over is None:
                     self._start(job)
-            at = self.next_change()
+            at = self._next_event()
         self._at = self._clock.now
 
     def _start(self, job: _Job) -> None:
@@ -135,7 +140,8 @@ class VirtualSource:
             job.over = Observation(job.attempt, ObservationKind(job.fate.end), None, f"{job.fate.end} by fate")
             return
         job.run = Run(self.id, job.attempt, self._at)
-        self._ledger.runs.append(job.run)
+        if self._ledger is not None:
+            self._ledger.runs.append(job.run)
         self._running += 1
         self._order += 1
         heapq.heappush(self._ends, (self._at + job.fate.duration_s, self._order, job))
@@ -169,6 +175,10 @@ class VirtualSource:
         """Those that were taken under the token."""
         taken = {attempt: self._jobs.get(attempt) for attempt in attempts}
         return {attempt: {"at": self.id} for attempt, job in taken.items() if job is not None and job.token == token}
+
+    def news(self) -> Optional[Collection[Attempt]]:
+        """The attempts that are worth asking about now; None: all."""
+        return None
 
     def poll(self, handles: Mapping[Attempt, Handle]) -> PollResult:
         """How each stands now."""
