@@ -28,7 +28,7 @@ from .source import (
     SubmitResult,
     TaskAnswer,
 )
-from .strategy import Assignment, SourceView, Strategy, StrategyType
+from .strategy import Assignment, Outlook, Planner, SourceView, Strategy, StrategyType
 from .sync import PushPlan, PushRequest, SyncReport, SyncRequest, SyncVerdict
 from .task import FINAL_STATES, Attempt, ExitRecord, TaskResources, TaskSpec, TaskState
 
@@ -55,6 +55,8 @@ __all__ = [
     "HostType",
     "Observation",
     "ObservationKind",
+    "Outlook",
+    "Planner",
     "PollResult",
     "Previewing",
     "PushPlan",

@@ -111,6 +111,7 @@ class Capabilities:
         many as keep it busy for the next moment, by its measured rate.
     :param push: it calls `wake` when a poll would bring news; the core then polls rarely by itself.
     :param poll_interval_s: how often a poll is worth making otherwise.
+    :param query_interval_s: it asks a scheduler about all of its tasks, no more often than this; None: it asks none.
     :param outlives_host: its tasks survive a crash of this machine, so that intentions are synced to disk first.
     :param interrupts: an interrupted sweep should end its tasks (a laptop), not leave them (a cluster).
     :param shares_files: task folders are on a file system that this machine sees; nothing needs collecting.
@@ -128,6 +129,7 @@ class Capabilities:
     shares_files: bool = False
     sweep_dir: Optional[str] = None
     about: str = ""
+    query_interval_s: Optional[float] = None
 
 
 class Health(str, enum.Enum):
@@ -272,7 +274,10 @@ class Source(Protocol):
         """Get ready. Starts nothing that costs before the first submission is due."""
 
     def capabilities(self) -> Capabilities:
-        """What this source can do; called after `open`, cheap."""
+        """What this source can do; cheap.
+
+        Also called instead of `open`, for a forecast: it then says what can be said without asking anybody, or raises.
+        """
 
     def health(self) -> HealthReport:
         """Look whether it works, within seconds."""

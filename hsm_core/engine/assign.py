@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from typing import AbstractSet, Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from ..contract import Assignment, Attempt, Capabilities, SourceView, Strategy
+from ..contract import Assignment, Attempt, Capabilities, Outlook, Planner, SourceView, Strategy, TaskState
 from .events import Event, make
 from .instructions import Submit
 from .reduce import reduce
-from .state import SourceState, SweepState
+from .state import UNSTARTED, SourceState, SweepState
 
 __all__ = ["Assigner"]
 
 _LOOKAHEAD_S = 0.15
-"""A source that looks ahead is given what it will start within this time, by its measured rate."""
+"""A source that looks ahead is given what it will start within this time, by its measured rate …"""
+_MAY_IDLE = 0.05
+"""… but for this share of its slots: slots of long tasks may as well be idle for a moment, and keep the choice open."""
 _MAX_LOOKAHEAD = 1024
 _MAX_BATCH = 2048
 
@@ -24,6 +28,7 @@ class Assigner:
     :param capabilities: of the sources that have joined, as they are at any moment.
     :param expected: sources that may yet join, as they are at any moment.
     :param speaks: `(source, now)`: whether a source may be asked anything.
+    :param longest_s: the longest that a task may run, where that is known.
     """
 
     def __init__(
@@ -33,12 +38,15 @@ class Assigner:
         capabilities: Mapping[str, Capabilities],
         expected: AbstractSet[str],
         speaks: Callable[[str, float], bool],
+        longest_s: Optional[float] = None,
     ) -> None:
         self._state = state
         self._strategy = strategy
+        self._planner = strategy if isinstance(strategy, Planner) else None
         self._capabilities = capabilities
         self._expected = expected
         self._speaks = speaks
+        self._longest_s = longest_s
         self._tokens = 0
         self._strategy_failed = ""
 
@@ -46,7 +54,7 @@ class Assigner:
         """Assign as many waiting tasks as there is room for. The events are already in the state."""
         events: List[Event] = []
         submissions: List[Submit] = []
-        views = [view for view in map(self._view, self._usable(now)) if view is not None]
+        views = [view for view in map(self._view, self._usable(now)) if view.free]
         if not views:
             return events, submissions
         limit = min(sum(view.free for view in views), _MAX_BATCH)
@@ -82,30 +90,65 @@ class Assigner:
 
     def _limits_itself(self) -> bool:
         """There is one source, and its slots are within the sweep's limit: what it holds beyond them does not run."""
+        only = self._only_source()
+        return only is not None and only.slots <= (self._state.limit or 0)
+
+    def _only_source(self) -> Optional[SourceState]:
+        """The source that has, or may be given, whatever is left of the sweep; None where several share it."""
         holders = [
             source for source in self._state.sources.values() if source.in_flight or (source.open and source.slots)
         ]
-        return len(holders) == 1 and not self._expected and holders[0].slots <= (self._state.limit or 0)
+        return holders[0] if len(holders) == 1 and not self._expected else None
 
-    def _view(self, source: SourceState) -> Optional[SourceView]:
-        """What the strategy may know of a source, or None when it has no room worth a submission."""
+    def _view(self, source: SourceState) -> SourceView:
+        """What a strategy may know of a source; `free` is 0 where it has no room worth a submission."""
         slots = source.slots
-        ahead = self._capabilities[source.id].lookahead
         if self._state.limit is not None:
             slots = min(slots, self._state.limit)
-            if not self._limits_itself():
-                ahead = 0
-        if ahead is None:
-            ahead = min(max(slots, int(source.rate * _LOOKAHEAD_S)), _MAX_LOOKAHEAD)
+        ahead = self._lookahead(source, slots)
         free = slots + ahead - source.busy
         # A quarter at a time: a submission a task would cost more than the tasks.
-        if free <= 0 or (free < ahead // 4 and source.busy > slots):
-            return None
+        if free < ahead // 4 and source.busy > slots:
+            free = 0
         if source.refusals.window is not None:
             free = min(free, source.refusals.window - self._state.asked_of(source.id))
-            if free <= 0:
-                return None
-        return SourceView(source.id, free, slots, source.busy, source.mean_duration_s)
+        free = max(free, 0)
+        return SourceView(source.id, free, slots, source.busy, source.mean_duration_s, source.mean_wait_s)
+
+    def _lookahead(self, source: SourceState, slots: int) -> int:
+        """How many tasks beyond its slots a source may hold. What it holds no other can take."""
+        if self._state.limit is not None and not self._limits_itself():
+            return 0
+        ahead = self._capabilities[source.id].lookahead
+        if ahead is None:
+            rate = source.rate or (slots / max(source.mean_duration_s, 1e-3) if source.mean_duration_s else 0.0)
+            return max(0, min(math.ceil(rate * _LOOKAHEAD_S - slots * _MAY_IDLE), _MAX_LOOKAHEAD))
+        if self._only_source() is not None:
+            return ahead
+        wait_s, run_s = source.mean_wait_s or 0.0, source.mean_duration_s or math.inf
+        # By Little's law so many wait while all slots are busy; half as many again, because they are given in portions.
+        return min(ahead, max(slots, math.ceil(1.5 * slots * wait_s / max(run_s, 1e-3))))
+
+    def _outlook(self, tasks: Sequence[int], views: Sequence[SourceView], limit: int, now: float) -> Outlook:
+        """What a planner may know: also of sources that are full, and how long each task has been at it."""
+        running: Dict[str, List[float]] = {}
+        waiting: Dict[str, List[float]] = {}
+        for task in self._state.live.values():
+            if task.state is TaskState.RUNNING:
+                running.setdefault(task.source, []).append(now - task.facts["t"])
+            elif task.state in UNSTARTED and not task.behind:
+                waiting.setdefault(task.source, []).append(now - task.given_at)
+        with_room = {view.id: view for view in views}
+        sources = [
+            dataclasses.replace(
+                with_room.get(source.id) or dataclasses.replace(self._view(source), free=0),
+                running_s=sorted(running.get(source.id, ()), reverse=True),
+                waiting_s=sorted(waiting.get(source.id, ()), reverse=True),
+            )
+            for source in self._state.sources.values()
+            if source.open and source.slots and source.health != "disabled" and self._speaks(source.id, now)
+        ]
+        return Outlook(tasks, sources, limit, self._state.pending, self._longest_s)
 
     def _candidates(self, takers: AbstractSet[str], limit: int, events: List[Event], now: float) -> List[int]:
         """The next tasks for these sources: those that came back first, then untouched ones by index."""
@@ -147,7 +190,7 @@ class Assigner:
         """What the strategy says, unless it fails, or keeps everything back while nothing is in flight."""
         failed = False
         try:
-            chosen = self._lawful(self._strategy.assign(tasks, views, limit), tasks, views)
+            chosen = self._lawful(self._ask(tasks, views, limit, now), tasks, views)
         except Exception as error:
             # A strategy is somebody else's code: whatever it raises must not stop the sweep.
             chosen, failed = {}, True
@@ -158,6 +201,11 @@ class Assigner:
         if not chosen and (failed or not self._state.in_flight):
             chosen = self._lawful([(index, view.id) for view in views for index in tasks], tasks, views)
         return chosen
+
+    def _ask(self, tasks: Sequence[int], views: Sequence[SourceView], limit: int, now: float) -> Sequence[Assignment]:
+        if self._planner is not None:
+            return self._planner.plan(self._outlook(tasks, views, limit, now))
+        return self._strategy.assign(tasks, views, limit)
 
     def _lawful(
         self, choice: Iterable[Assignment], tasks: Sequence[int], views: Sequence[SourceView]

@@ -43,6 +43,7 @@ class Engine:
     :param state: as replayed from the journal, the `opened` event of this controller included.
     :param collect_interval_s: how long files of tasks that ended well may wait before they are brought home.
     :param memory_mb: what a task asks for, by its index; None where nobody said.
+    :param longest_s: the longest that a task may run, for strategies that plan; None where nobody said.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Engine:
         strategy: Strategy,
         collect_interval_s: float = 0.0,
         memory_mb: Callable[[int], Optional[int]] = lambda index: None,
+        longest_s: Optional[float] = None,
     ) -> None:
         self.state = state
         self._memory_mb = memory_mb
@@ -62,7 +64,7 @@ class Engine:
         self._told_to_end: Set[Attempt] = set()
         self._troubles: Dict[str, Troubles] = {}
         self._expected: Set[str] = set()
-        self._assigner = Assigner(state, strategy, self._capabilities, self._expected, self._speaks)
+        self._assigner = Assigner(state, strategy, self._capabilities, self._expected, self._speaks, longest_s)
         self._resting = False
         self._interrupted: Optional[str] = None
         self._at_once = False

@@ -81,6 +81,8 @@ def _assigned(state: SweepState, event: Event) -> None:
         task.attempt = attempt
         task.source = source.id
         task.token = token
+        task.given_at = event["t"]
+        task.behind = source.busy >= source.slots
         unanswered.add(index)
         state.enter(index, task, TaskState.ASSIGNED)
 
@@ -128,6 +130,10 @@ def _started(state: SweepState, event: Event) -> None:
     task.facts = event
     if state.first_started_at is None:
         state.first_started_at = event["t"]
+    if task.state is not TaskState.RUNNING and not task.behind:
+        source = state.sources[task.source]
+        source.starts += 1
+        source.waited_s += event["t"] - task.given_at
     state.enter(event["task"][0], task, TaskState.RUNNING)
 
 
@@ -172,7 +178,8 @@ def _count_end(state: SweepState, task: LiveTask, event: Event, verdict: TaskSta
         source.refusals.task_ended(t)
     source.completed += verdict is TaskState.COMPLETED
     source.failed += verdict in (TaskState.FAILED, TaskState.TIMEOUT)
-    source.seconds += event["record"].get("duration_s") or 0.0
+    if verdict is TaskState.COMPLETED:
+        source.seconds += event["record"].get("duration_s") or 0.0
     if source.window_start == 0.0:
         source.window_start, source.window_ended = t, 0
     source.window_ended += 1

@@ -29,10 +29,12 @@ class LiveTask:
     __slots__ = (
         "attempt",
         "banned",
+        "behind",
         "cancelling",
         "charged",
         "escalations",
         "facts",
+        "given_at",
         "handle",
         "lost",
         "not_before",
@@ -57,6 +59,10 @@ class LiveTask:
         """Attempts that were lost so far."""
         self.source = ""
         self.token = ""
+        self.given_at = 0.0
+        """When its source was chosen."""
+        self.behind = False
+        """No slot was free there at that moment: that it waits says nothing of the source."""
         self.handle: Optional[Handle] = None
         self.facts: Mapping[str, Any] = {}
         """Of the start (pid, slot, host, at), or the exit record while it is collected."""
@@ -87,6 +93,8 @@ class SourceState:
         "running",
         "seconds",
         "slots",
+        "starts",
+        "waited_s",
         "window_ended",
         "window_start",
     )
@@ -107,7 +115,11 @@ class SourceState:
         self.completed = 0
         self.failed = 0
         self.seconds = 0.0
-        """Sum of the run times of the tasks that ended there."""
+        """Sum of the run times of the tasks that completed there."""
+        self.starts = 0
+        """Tasks that were seen to start there, of those that had a free slot when they were given to it."""
+        self.waited_s = 0.0
+        """Sum of the times from giving it these tasks until they were seen to start."""
         self.rate = 0.0
         """Tasks that ended there per second, lately."""
         self.window_start = 0.0
@@ -120,8 +132,13 @@ class SourceState:
 
     @property
     def mean_duration_s(self) -> Optional[float]:
-        """Mean run time of a task there; None before the first ended."""
-        return self.seconds / self.ended if self.ended else None
+        """Mean run time of the tasks that completed there; None before the first did."""
+        return self.seconds / self.completed if self.completed else None
+
+    @property
+    def mean_wait_s(self) -> Optional[float]:
+        """Mean time that tasks waited there to start; None before the first did."""
+        return self.waited_s / self.starts if self.starts else None
 
 
 class SweepState:

@@ -66,7 +66,7 @@ class Ledger:
     runs: List[Run] = field(default_factory=list)
 
 
-class _Job:
+class Job:
     __slots__ = ("attempt", "fate", "over", "run", "token")
 
     def __init__(self, attempt: Attempt, token: str, fate: Fate) -> None:
@@ -99,9 +99,9 @@ class VirtualSource:
         self._clock = clock
         self._ledger = ledger
         self._fate = fate
-        self._jobs: Dict[Attempt, _Job] = {}
-        self._queue: List[Tuple[float, int, _Job]] = []
-        self._ends: List[Tuple[float, int, _Job]] = []
+        self._jobs: Dict[Attempt, Job] = {}
+        self._queue: List[Tuple[float, int, Job]] = []
+        self._ends: List[Tuple[float, int, Job]] = []
         self._running = 0
         self._order = 0
         self._at = clock.now
@@ -135,7 +135,7 @@ class VirtualSource:
             at = self._next_event()
         self._at = self._clock.now
 
-    def _start(self, job: _Job) -> None:
+    def _start(self, job: Job) -> None:
         if job.fate.end in ("withdrawn", "refused"):
             job.over = Observation(job.attempt, ObservationKind(job.fate.end), None, f"{job.fate.end} by fate")
             return
@@ -146,7 +146,7 @@ class VirtualSource:
         self._order += 1
         heapq.heappush(self._ends, (self._at + job.fate.duration_s, self._order, job))
 
-    def _end(self, job: _Job, end: str) -> None:
+    def _end(self, job: Job, end: str) -> None:
         assert job.run is not None
         job.run.ended, job.run.end = self._at, end
         self._running -= 1
@@ -166,7 +166,7 @@ class VirtualSource:
         return SubmitResult([self._take(token, attempt) for attempt in attempts])
 
     def _take(self, token: str, attempt: Attempt) -> TaskAnswer:
-        job = self._jobs[attempt] = _Job(attempt, token, self._fate(attempt))
+        job = self._jobs[attempt] = Job(attempt, token, self._fate(attempt))
         self._order += 1
         heapq.heappush(self._queue, (self._clock.now + job.fate.wait_s, self._order, job))
         return TaskAnswer(attempt, Acceptance.ACCEPTED, {"at": self.id})

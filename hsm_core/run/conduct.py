@@ -125,6 +125,7 @@ def conduct(layout: SweepLayout, how: Conduct, plugins: Plugins) -> Tuple[Finish
                 memory_mb=lambda index: find_resources(index).memory_mb,
                 collect_interval_s=settings.result_collection_interval_s,
                 grace_s=settings.grace_s,
+                longest_s=settings.longest_s,
                 verify=settings.verify_sync,
                 catcher=catcher,
                 tell=how.tell,

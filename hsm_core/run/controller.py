@@ -73,6 +73,7 @@ class Controller:
     """Runs one sweep until nothing is left to do, or somebody says stop.
 
     :param state: replayed from the journal, with the `opened` event of this controller taken in.
+    :param longest_s: the longest that a task may run, for strategies that plan; None where nobody said.
     :param verify: whether every source's copy of the project is held against ours; False: a person chose not to.
     :param catcher: whose signals interrupt it; None: nobody's.
     :param tell: takes a line for the person who started us.
@@ -93,12 +94,13 @@ class Controller:
         collect_interval_s: float = 0.0,
         memory_mb: Callable[[int], Optional[int]] = lambda index: None,
         grace_s: float = 10.0,
+        longest_s: Optional[float] = None,
         verify: bool = False,
         catcher: Optional[SignalCatcher] = None,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._layout = layout
-        self._engine = Engine(state, strategy, collect_interval_s, memory_mb)
+        self._engine = Engine(state, strategy, collect_interval_s, memory_mb, longest_s)
         self._plugins = plugins
         self._journal = journal
         self._lease = lease

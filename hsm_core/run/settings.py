@@ -53,6 +53,11 @@ class Settings:
     verify_sync: bool = True
     resources: TaskResources = field(default_factory=TaskResources)
 
+    @property
+    def longest_s(self) -> Optional[float]:
+        """The longest that a task may run, as far as anybody said, seconds."""
+        return min((limit for limit in (self.timeout_s, self.resources.walltime_s) if limit is not None), default=None)
+
     def write(self, layout: SweepLayout) -> None:
         """Keep them with the sweep. :raises OSError: when they cannot be written."""
         data = {"hsm_settings": _FORMAT, **dataclasses.asdict(self)}

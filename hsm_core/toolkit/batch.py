@@ -133,6 +133,7 @@ class BatchSource:
             outlives_host=True,
             interrupts=False,
             about=self._dialect.release,
+            query_interval_s=self._settings.poll_s,
             shares_files=self._host.is_here,
             sweep_dir=None if self._host.is_here else self._scratch.sweep_dir,
         )

@@ -176,7 +176,7 @@ def test_refused_attempt_gives_its_number_back() -> None:
 
 def test_a_hold_takes_back_what_waits_and_lets_run_what_runs() -> None:
     """A held sweep stops burning hours at once, also those of tasks that a source has queued already."""
-    engine = engine_of(4, 2)
+    engine = engine_of(4, 4)
     (submit,) = submits(engine.step(NOW)[1])
     accept(engine, submit)
     see(engine, (0, 1), ObservationKind.STARTED, {"pid": 7})

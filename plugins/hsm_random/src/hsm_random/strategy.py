@@ -1,4 +1,4 @@
-"""A lottery with a ticket for every free slot."""
+"""A lottery with a ticket for every free slot; when there is none, for every task that a source takes ahead."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["RandomChoice"]
 
 
 class RandomChoice:
-    """Gives each task to a source at random, a source with twice the room being twice as likely.
+    """Gives each task to a source at random, one with twice the free slots being twice as likely.
 
     :param seed: the same seed and the same calls give the same choices.
     """
@@ -21,12 +21,16 @@ class RandomChoice:
 
     def assign(self, tasks: Sequence[int], sources: Sequence[SourceView], limit: int) -> Sequence[Assignment]:
         """As `hsm_core.contract.Strategy` has it."""
-        room = {source.id: source.free for source in sources if source.free > 0}
+        idle = {source.id: source.idle for source in sources if source.idle > 0}
+        ahead = {source.id: source.free - source.idle for source in sources if source.free > source.idle}
         chosen: List[Assignment] = []
         for task in tasks[: max(limit, 0)]:
-            if not any(room.values()):
+            tickets = idle or ahead
+            if not tickets:
                 break
-            (source,) = self._random.choices(list(room), weights=list(room.values()))
-            room[source] -= 1
+            (source,) = self._random.choices(list(tickets), weights=list(tickets.values()))
+            tickets[source] -= 1
+            if not tickets[source]:
+                del tickets[source]
             chosen.append((task, source))
         return chosen

@@ -1,0 +1,1 @@
+"""An hsm strategy: everything done as early as can be."""
