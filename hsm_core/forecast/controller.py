@@ -204,7 +204,9 @@ class VirtualController:
         now, state = self.clock.now, self.engine.state
         times = [at for at in (source.next_change() for source in self._sources.values()) if at is not None]
         times += [outstanding.due for outstanding in self._answers.values()]
-        undecided = any(source.health != "healthy" or source.refusals.not_before > now for source in state.sources.values())
+        undecided = any(
+            source.health != "healthy" or source.refusals.not_before > now for source in state.sources.values()
+        )
         if self._answers or not times or undecided:
             times.append(now + _PATIENCE_S)
         elif state.pending and any(source.busy < source.slots for source in state.sources.values()):

@@ -21,7 +21,7 @@ from hsm_core.contract import (
 from hsm_core.engine.events import Event
 from hsm_core.engine.refusals import LEAST_OFFER, Refusals
 from hsm_core.engine.state import validate
-from hsm_core.testing.virtual import Clock, Fate, Ledger, VirtualSource
+from hsm_core.forecast.virtual import Clock, Fate, Ledger, VirtualSource
 from hsm_core.testing.virtual_sweep import VirtualSweep
 
 SHORTEST_S, LONGEST_S = 5.0, 300.0

@@ -14,7 +14,7 @@ from hsm_core.engine.events import Event
 from hsm_core.engine.reduce import reduce
 from hsm_core.engine.retries import OnOom, decide_again
 from hsm_core.engine.state import LiveTask, SweepState, validate
-from hsm_core.testing.virtual import Clock, Ledger, VirtualSource
+from hsm_core.forecast.virtual import Clock, Ledger, VirtualSource
 from hsm_core.testing.virtual_sweep import VirtualSweep
 
 OOM: Mapping[str, Any] = {"state": "failed", "signal": 9, "oom_killed": True}
