@@ -16,6 +16,7 @@ __all__ = ["cli", "main"]
 _COMMANDS = {
     "config": ("config:config", "Make, check, show and change a project's configuration."),
     "run": ("run:run", "Run a sweep."),
+    "simulate": ("simulate:simulate", "Forecast how long a sweep takes, and compare strategies."),
     "status": ("status:status", "Show how a sweep stands."),
     "monitor": ("monitor:monitor", "Watch sweeps live, or list recent ones."),
     "complete": ("complete:complete", "Finish a sweep: run what is missing, and what failed if asked."),

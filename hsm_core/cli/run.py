@@ -84,8 +84,10 @@ def run(
         click.echo(f"warning: {warning}", err=True)
     if dry_run:
         from ..report.dry_run import show_dry_run
+        from ..report.forecast import short_form
 
-        show_dry_run(prepared, plugins, verbose)
+        forecast = short_form(prepared.settings, project.config, plugins)
+        show_dry_run(prepared, plugins, verbose, forecast)
         return
 
     from .conducting import conduct_here, detach_controller

@@ -137,9 +137,9 @@ def load_config(project_dir: Path, user: Optional[Path] = None) -> LoadedConfig:
 def check_source(layers: Layers, name: str, options_schema: Mapping[str, Any]) -> List[Problem]:
     """Hold one of `sources:` against the schema its kind's plugin brings.
 
-    :param options_schema: `SourceType.options_schema`; it sees all of the entry but `kind` and `slots`.
+    :param options_schema: `SourceType.options_schema`; it sees all of the entry but what is the core's.
     """
-    return check(layers, options_schema, ("sources", name), ignore=("kind", "slots"))
+    return check(layers, options_schema, ("sources", name), ignore=("kind", "slots", "speed", "queue_wait"))
 
 
 def _has(data: Any, path: KeyPath) -> bool:

@@ -74,6 +74,8 @@ class SourceConfig:
     :param project: the project's folder there, None where it is the same as here.
     :param options: the options of the kind's plugin.
     :param shared: options that all sources of the kind have, unless they say otherwise.
+    :param speed: how fast a task runs there beside others; for forecasts only, and None where nobody said.
+    :param queue_wait_s: how long it waits there before it starts; the same.
     """
 
     name: str
@@ -83,6 +85,8 @@ class SourceConfig:
     project: Optional[str] = None
     options: Mapping[str, Any] = field(default_factory=dict)
     shared: Mapping[str, Any] = field(default_factory=dict)
+    speed: Optional[float] = None
+    queue_wait_s: Optional[float] = None
 
     def spec(self) -> SourceSpec:
         """The same for the contract: `host` and `project`, where given, are among the options."""
@@ -198,10 +202,17 @@ def _merged_options(base: Tuple[Tuple[str, Any], ...], given: Mapping[str, Any])
 
 
 def _read_source(name: str, entry: Mapping[str, Any], shared: Mapping[str, Mapping[str, Any]]) -> SourceConfig:
-    known = {key: entry.get(key) for key in ("slots", "host", "project")}
-    options = {key: value for key, value in entry.items() if key != "kind" and key not in known}
-    kind = entry["kind"]
+    known = {key: entry.get(key) for key in ("slots", "host", "project", "speed")}
+    options = {key: value for key, value in entry.items() if key not in ("kind", "queue_wait") and key not in known}
+    kind, wait = entry["kind"], entry.get("queue_wait")
     reached_by = str(known["host"] or "").partition(":")[0]
     if reached_by in shared and reached_by != kind:
         options["host_options"] = {**shared[reached_by], **options.get("host_options", {})}
-    return SourceConfig(name=name, kind=kind, options=options, shared=shared.get(kind, {}), **known)
+    return SourceConfig(
+        name=name,
+        kind=kind,
+        options=options,
+        shared=shared.get(kind, {}),
+        queue_wait_s=None if wait is None else parse_duration(wait),
+        **known,
+    )

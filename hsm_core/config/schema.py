@@ -223,6 +223,13 @@ _SOURCE: Schema = {
         "slots": _count("How many tasks may run there at once.", 1),
         "host": _text("The machine, as `user@host` or a name from `~/.ssh/config`."),
         "project": _text("The project's folder there."),
+        "speed": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "x-expects": "a number above 0",
+            "description": "How fast tasks run there, 2 being twice as fast as 1; for forecasts (`hsm simulate`) only.",
+        },
+        "queue_wait": _duration("How long a task waits there before it starts; for forecasts only."),
     },
     # Whatever else stands there is an option of the kind's plugin, which brings a schema of its own.
     "additionalProperties": True,

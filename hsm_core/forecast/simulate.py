@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import List, Sequence
 
 from ..contract import Strategy, TaskState
@@ -58,6 +58,29 @@ class Forecast:
         """The share of all slots' time in which they ran tasks."""
         slots_s = sum(source.slots for source in self.sources) * self.makespan_s
         return sum(source.busy_s for source in self.sources) / slots_s if slots_s else 0.0
+
+    @property
+    def scheduler_calls(self) -> int:
+        """Commands of schedulers, at most."""
+        return sum(source.scheduler_calls for source in self.sources)
+
+    def scaled(self, factor: float) -> Forecast:
+        """The same for so many times the tasks, of a sweep so long that its beginning and its end hardly count."""
+        return replace(
+            self,
+            makespan_s=self.makespan_s * factor,
+            completed=round(self.completed * factor),
+            failed=round(self.failed * factor),
+            sources=[
+                replace(
+                    source,
+                    attempts=round(source.attempts * factor),
+                    busy_s=source.busy_s * factor,
+                    scheduler_calls=round(source.scheduler_calls * factor),
+                )
+                for source in self.sources
+            ],
+        )
 
 
 def simulate(scenario: Scenario, strategy: Strategy) -> Forecast:

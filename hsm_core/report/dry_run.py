@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import List
+from typing import List, Sequence
 
 import click
 
@@ -25,10 +25,11 @@ _SUBMITTED = 2048
 """The engine hands over no more at once."""
 
 
-def show_dry_run(prepared: Prepared, plugins: Plugins, verbose: bool = False) -> None:
+def show_dry_run(prepared: Prepared, plugins: Plugins, verbose: bool = False, forecast: Sequence[str] = ()) -> None:
     """Print it; nothing is written and nothing enumerated.
 
     :param verbose: more commands, and what sources would hand to their schedulers.
+    :param forecast: lines for the plan.
     :raises ConfigError: something that a scheduler could not be handed.
     """
     settings, space = prepared.settings, prepared.sweep.space
@@ -37,7 +38,7 @@ def show_dry_run(prepared: Prepared, plugins: Plugins, verbose: bool = False) ->
     rows = [(axis.name, axis.label) for axis in space.axes]
     show(Table((Column("Parameter"), Column("Values", wide=True)), rows, title="Parameter Combinations"))
     click.echo("\nExecution Plan:")
-    for line in _plan(prepared):
+    for line in (*_plan(prepared), *forecast):
         click.echo(f"  {line}")
     make = task_maker(settings, prepared.sweep, "sweeps/outputs/SWEEP_ID")
     shown = min(settings.total, _SHOWN_VERBOSE if verbose else _SHOWN)

@@ -38,7 +38,9 @@ class VirtualSweep(VirtualController):
         """How much of the journal has led to something: what a crash cannot take back."""
         self._watch = watch
         journal.append(make("opened", clock.now, epoch=replay(journal).epoch + 1, **opened))
-        super().__init__(Engine(replay(journal), strategy, collect_interval_s, memory_mb=memory_mb), sources, clock, self._write)
+        super().__init__(
+            Engine(replay(journal), strategy, collect_interval_s, memory_mb=memory_mb), sources, clock, self._write
+        )
 
     @classmethod
     def declare(cls, total: int, clock: Clock, **created: object) -> List[Event]:
