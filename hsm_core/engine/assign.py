@@ -127,7 +127,9 @@ class Assigner:
             return ahead
         wait_s, run_s = source.mean_wait_s or 0.0, source.mean_duration_s or math.inf
         # By Little's law so many wait while all slots are busy; half as many again, because they are given in portions.
-        return min(ahead, max(slots, math.ceil(1.5 * slots * wait_s / max(run_s, 1e-3))))
+        wanted = math.ceil(1.5 * slots * wait_s / max(run_s, 1e-3))
+        # And no more than have completed: what one short task says of the others is not much.
+        return min(ahead, slots + min(max(0, wanted - slots), source.completed))
 
     def _outlook(self, tasks: Sequence[int], views: Sequence[SourceView], limit: int, now: float) -> Outlook:
         """What a planner may know: also of sources that are full, and how long each task has been at it."""

@@ -24,3 +24,11 @@ def test_weighted_by_free_slots():
     sources = [SourceView("test:small", 100, 100, 0), SourceView("test:large", 300, 300, 0)]
     given_to = Counter(strategy.assign([task], sources, 1)[0][1] for task in range(2000))
     assert 2.5 < given_to["test:large"] / given_to["test:small"] < 3.5
+
+
+def test_free_slots_come_first():
+    """What a source takes ahead has no ticket while any slot is free."""
+    full = SourceView("test:full", 4, 4, 4)
+    idle = SourceView("test:idle", 2, 2, 0)
+    got = [source for _, source in RandomChoice(3).assign([1, 2, 3], [full, idle], 3)]
+    assert got == ["test:idle", "test:idle", "test:full"]

@@ -44,3 +44,11 @@ def test_a_missed_turn_is_not_made_up():
     a, b = SourceView("test:a", 9, 9, 0), SourceView("test:b", 9, 9, 0)
     strategy.assign([1, 2, 3, 4], [a], 4)
     assert [source for _, source in strategy.assign([5, 6, 7, 8], [a, b], 4)] == ["test:b", "test:a"] * 2
+
+
+def test_free_slots_come_first():
+    """A source that would only let a task wait gets none in turn while another has a free slot."""
+    full = SourceView("test:full", 4, 4, 4)
+    idle = SourceView("test:idle", 4, 2, 0)
+    got = [source for _, source in RoundRobin(0).assign([1, 2, 3, 4], [full, idle], 4)]
+    assert got == ["test:idle", "test:idle", "test:full", "test:idle"]

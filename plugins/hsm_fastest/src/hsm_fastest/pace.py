@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from typing import List, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 from hsm_core.contract import Outlook, SourceView
 
@@ -72,20 +72,29 @@ def paces(outlook: Outlook) -> List[Pace]:
     """The expectations of every source.
 
     Where nothing has completed yet, a task is taken to run as long as elsewhere on average, but at least as long again
-    as the oldest has been running; and such a source is given nothing ahead. One where nothing has even started is
-    given no more than its even share: its slots may be a wish (a cluster's queue takes any number of tasks).
+    as the oldest has been running.
     """
     measured = [view.mean_duration_s for view in outlook.sources if view.mean_duration_s is not None]
     longest_s = float("inf") if outlook.longest_s is None else outlook.longest_s
-    usual = sum(measured) / len(measured) if measured else outlook.longest_s or 1.0
-    even = -(-outlook.waiting // max(len(outlook.sources), 1))
+    usual_s = sum(measured) / len(measured) if measured else outlook.longest_s or 1.0
     result = []
     for view in outlook.sources:
         run_s, offers = view.mean_duration_s, view.free
         if run_s is None:
-            run_s = max([usual, *(2 * age for age in view.running_s[:1])])
-            offers = view.idle
-        if view.mean_wait_s is None and len(outlook.sources) > 1:
-            offers = min(offers, even)
+            run_s = max([usual_s, *(2 * age for age in view.running_s[:1])])
+            if len(outlook.sources) > 1:
+                offers = _to_try(view, outlook.waiting // len(outlook.sources) + 1, usual_s if measured else None)
         result.append(Pace(view, max(min(run_s, longest_s), _SHORTEST_S), offers, longest_s))
     return result
+
+
+def _to_try(view: SourceView, share: int, usual_s: Optional[float]) -> int:
+    """How many tasks a source may be given whose speed nobody knows, where others could take them.
+
+    One for each slot, and more ahead only where tasks have been queueing for longer than they run elsewhere. Where
+    nothing has even started, no more than an even share: its slots may be a wish, as a cluster's queue takes any number
+    of tasks.
+    """
+    queued_s = max([view.mean_wait_s or 0.0, *view.waiting_s[:1]])
+    offers = view.free if usual_s is not None and queued_s > usual_s else view.idle
+    return offers if view.mean_wait_s is not None else min(offers, share)
