@@ -2,7 +2,7 @@
 
     python benchmarks/run.py                 all of them, some minutes
     python benchmarks/run.py noop startup    these
-    python benchmarks/run.py --save          and keep the tables in docs/benchmarks.md
+    python benchmarks/run.py NAME --save     and keep the tables in docs/benchmarks.md, in the place of older ones
 
 Ratios carry over to another machine, figures do not. Linux only: the measuring reads /proc.
 """
@@ -14,13 +14,14 @@ import inspect
 import sys
 import time
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import Callable, Dict, List, Mapping
 
 from noop import noop, pool
 from scale import declared, large
 from slurm import slurm
 from ssh import ssh
 from startup import startup
+from strategies import save_guide, strategies
 from sync import sync
 from table import Figure, markdown
 from workbench import ROOT, Workbench, machine
@@ -34,7 +35,10 @@ BENCHMARKS: Dict[str, Callable[[Workbench], List[Figure]]] = {
     "slurm": slurm,
     "ssh": ssh,
     "sync": sync,
+    "strategies": strategies,
 }
+_NEED_NOTHING = {"strategies"}
+"""They run in this process: nothing is installed for them."""
 
 
 def main() -> int:
@@ -48,26 +52,33 @@ def main() -> int:
     if unknown:
         parser.error(f"no benchmark {', '.join(unknown)}: choose from {', '.join(BENCHMARKS)}")
 
-    parts, missed = ["\n".join(f"- {line}" for line in machine())], 0
-    print(parts[0])
+    names, missed = options.names or list(BENCHMARKS), 0
+    sections: Dict[str, str] = {}
+    where = "\n".join(f"- {line}" for line in machine())
+    print(where)
     with Workbench(options.repeat) as bench:
-        bench.prepare()
-        for name in options.names or BENCHMARKS:
+        if set(names) - _NEED_NOTHING:
+            bench.prepare()
+        for name in names:
             start = time.perf_counter()
             figures = BENCHMARKS[name](bench)
             missed += sum(figure.met is False for figure in figures)
             what = inspect.getdoc(BENCHMARKS[name]) or ""
-            parts.append(f"## {name}\n\n{what}\n\n{markdown(figures)}")
-            print(f"\n{parts[-1]}\n\n({time.perf_counter() - start:.0f} s)", flush=True)
+            kept = "" if name in _NEED_NOTHING else f"\n\n{where}"
+            sections[name] = f"## {name}\n\n{what}{kept}\n\n{markdown(figures)}"
+            print(f"\n{sections[name]}\n\n({time.perf_counter() - start:.0f} s)", flush=True)
     if options.save:
-        command = "python benchmarks/run.py " + " ".join([*options.names, "--save"])
-        _save(ROOT / "docs" / "benchmarks.md", f"Measured by `{command}`.", parts)
+        _save(ROOT / "docs" / "benchmarks.md", sections)
+        if "strategies" in sections:
+            save_guide()
     return 1 if missed else 0
 
 
-def _save(path: Path, command: str, parts: List[str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n\n".join(["# Benchmarks", command, *parts]) + "\n")
+def _save(path: Path, sections: Mapping[str, str]) -> None:
+    """Put these sections in the place of those of the same names; the others stay."""
+    head, *old = path.read_text(encoding="utf-8").rstrip("\n").split("\n\n## ")
+    kept = {text.split("\n", 1)[0]: f"## {text}" for text in old}
+    path.write_text("\n\n".join([head, *{**kept, **sections}.values()]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

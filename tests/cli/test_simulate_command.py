@@ -77,7 +77,7 @@ def test_a_person_reads_a_table(type_hsm: Type, project: Path) -> None:
         "Begun now",
     ):
         assert words in answer.out
-    answer = type_hsm("simulate", "--sources", "other:4,lab", "--duration", "10m")
+    answer = type_hsm("simulate", "--sources", "other:4,lab", "--duration", "10m", "--max-tasks", "40")
     assert "hsm run --strategy fastest" in answer.out
 
 
