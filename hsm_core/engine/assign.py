@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import AbstractSet, Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
@@ -54,7 +53,10 @@ class Assigner:
         """Assign as many waiting tasks as there is room for. The events are already in the state."""
         events: List[Event] = []
         submissions: List[Submit] = []
-        views = [view for view in map(self._view, self._usable(now)) if view.free]
+        if not self._state.pending:
+            return events, submissions
+        rooms = [(source, self._room(source)) for source in self._usable(now)]
+        views = [self._view(source, room) for source, room in rooms if room]
         if not views:
             return events, submissions
         limit = min(sum(view.free for view in views), _MAX_BATCH)
@@ -100,20 +102,35 @@ class Assigner:
         ]
         return holders[0] if len(holders) == 1 and not self._expected else None
 
-    def _view(self, source: SourceState) -> SourceView:
-        """What a strategy may know of a source; `free` is 0 where it has no room worth a submission."""
-        slots = source.slots
-        if self._state.limit is not None:
-            slots = min(slots, self._state.limit)
+    def _room(self, source: SourceState) -> int:
+        """How many more tasks a source can take now; 0 when that is not worth a submission."""
+        slots = self._slots(source)
         ahead = self._lookahead(source, slots)
         free = slots + ahead - source.busy
         # A quarter at a time: a submission a task would cost more than the tasks.
         if free < ahead // 4 and source.busy > slots:
-            free = 0
+            return 0
         if source.refusals.window is not None:
             free = min(free, source.refusals.window - self._state.asked_of(source.id))
-        free = max(free, 0)
-        return SourceView(source.id, free, slots, source.busy, source.mean_duration_s, source.mean_wait_s)
+        return max(free, 0)
+
+    def _slots(self, source: SourceState) -> int:
+        return source.slots if self._state.limit is None else min(source.slots, self._state.limit)
+
+    def _view(
+        self, source: SourceState, room: int, running_s: Sequence[float] = (), waiting_s: Sequence[float] = ()
+    ) -> SourceView:
+        """What a strategy may know of a source."""
+        return SourceView(
+            source.id,
+            room,
+            self._slots(source),
+            source.busy,
+            source.mean_duration_s,
+            source.mean_wait_s,
+            running_s,
+            waiting_s,
+        )
 
     def _lookahead(self, source: SourceState, slots: int) -> int:
         """How many tasks beyond its slots a source may hold. What it holds no other can take."""
@@ -140,12 +157,13 @@ class Assigner:
                 running.setdefault(task.source, []).append(now - task.facts["t"])
             elif task.state in UNSTARTED and not task.behind:
                 waiting.setdefault(task.source, []).append(now - task.given_at)
-        with_room = {view.id: view for view in views}
+        rooms = {view.id: view.free for view in views}
         sources = [
-            dataclasses.replace(
-                with_room.get(source.id) or dataclasses.replace(self._view(source), free=0),
-                running_s=sorted(running.get(source.id, ()), reverse=True),
-                waiting_s=sorted(waiting.get(source.id, ()), reverse=True),
+            self._view(
+                source,
+                rooms.get(source.id, 0),
+                sorted(running.get(source.id, ()), reverse=True),
+                sorted(waiting.get(source.id, ()), reverse=True),
             )
             for source in self._state.sources.values()
             if source.open and source.slots and source.health != "disabled" and self._speaks(source.id, now)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from statistics import NormalDist
-from typing import Callable, Sequence
+from typing import Callable, Optional, Sequence
 
 __all__ = ["Spread", "between", "exactly", "measured", "uniform"]
 
@@ -30,15 +30,17 @@ class Spread:
 
     :param quantile: from a share between 0 and 1 to the time that so many of the times are below, seconds.
     :param words: the same for a person.
+    :param always: the one time, where there is no other.
     """
 
-    def __init__(self, quantile: Callable[[float], float], words: str) -> None:
+    def __init__(self, quantile: Callable[[float], float], words: str, always: Optional[float] = None) -> None:
         self._quantile = quantile
+        self._always = always
         self.words = words
 
     def draw(self, *name: object) -> float:
         """The time of what has this name, seconds."""
-        return max(0.0, self._quantile(uniform(*name)))
+        return max(0.0, self._quantile(uniform(*name))) if self._always is None else self._always
 
     def shortest(self) -> float:
         """No time is shorter, seconds."""
@@ -52,7 +54,7 @@ class Spread:
 
 def exactly(seconds: float, words: str = "") -> Spread:
     """Always the same."""
-    return Spread(lambda share: seconds, words or f"{seconds:g} s")
+    return Spread(lambda share: seconds, words or f"{seconds:g} s", seconds)
 
 
 def between(low: float, high: float, words: str = "") -> Spread:
