@@ -12,7 +12,7 @@ from .spread import Spread, measured
 __all__ = ["LEAST", "Earlier", "look_back"]
 
 LEAST = 3
-"""Fewer run times tell nothing of a sweep, or of a source."""
+"""Fewer run times tell nothing of a sweep."""
 _MOST_SAMPLES = 10_000
 
 
@@ -21,7 +21,7 @@ class Earlier:
     """What was measured.
 
     :param run_time: of a task at a source of speed 1, which is the mean of them all.
-    :param speeds: source id -> its speed, of sources where enough tasks completed.
+    :param speeds: source id -> its speed, of sources where any task completed.
     :param failures: source id -> the share of attempts whose program failed there.
     :param tasks: how many run times this rests on.
     """
@@ -45,7 +45,7 @@ def look_back(state: SweepState) -> Optional[Earlier]:
     if count < LEAST or not seconds:
         return None
     mean = seconds / count
-    speeds = {id: mean * len(here) / sum(here) for id, here in times.items() if len(here) >= LEAST and sum(here) > 0}
+    speeds = {id: mean * len(here) / sum(here) for id, here in times.items() if sum(here) > 0}
     works = [duration * speeds.get(id, 1.0) for id, here in times.items() for duration in here]
-    failures = {source.id: source.failed / source.ended for source in state.sources.values() if source.ended >= LEAST}
+    failures = {source.id: source.failed / source.ended for source in state.sources.values() if source.ended}
     return Earlier(measured(works), speeds, failures, count)
