@@ -139,7 +139,7 @@ def check_source(layers: Layers, name: str, options_schema: Mapping[str, Any]) -
 
     :param options_schema: `SourceType.options_schema`; it sees all of the entry but what is the core's.
     """
-    return check(layers, options_schema, ("sources", name), ignore=("kind", "slots", "speed", "queue_wait"))
+    return check(layers, options_schema, ("sources", name), ignore=("kind", "slots", "forecast"))
 
 
 def _has(data: Any, path: KeyPath) -> bool:

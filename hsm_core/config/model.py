@@ -202,9 +202,9 @@ def _merged_options(base: Tuple[Tuple[str, Any], ...], given: Mapping[str, Any])
 
 
 def _read_source(name: str, entry: Mapping[str, Any], shared: Mapping[str, Mapping[str, Any]]) -> SourceConfig:
-    known = {key: entry.get(key) for key in ("slots", "host", "project", "speed")}
-    options = {key: value for key, value in entry.items() if key not in ("kind", "queue_wait") and key not in known}
-    kind, wait = entry["kind"], entry.get("queue_wait")
+    known = {key: entry.get(key) for key in ("slots", "host", "project")}
+    options = {key: value for key, value in entry.items() if key not in ("kind", "forecast") and key not in known}
+    kind, forecast = entry["kind"], entry.get("forecast", {})
     reached_by = str(known["host"] or "").partition(":")[0]
     if reached_by in shared and reached_by != kind:
         options["host_options"] = {**shared[reached_by], **options.get("host_options", {})}
@@ -213,6 +213,7 @@ def _read_source(name: str, entry: Mapping[str, Any], shared: Mapping[str, Mappi
         kind=kind,
         options=options,
         shared=shared.get(kind, {}),
-        queue_wait_s=None if wait is None else parse_duration(wait),
+        speed=forecast.get("speed"),
+        queue_wait_s=parse_duration(forecast["queue_wait"]) if "queue_wait" in forecast else None,
         **known,
     )

@@ -223,13 +223,18 @@ _SOURCE: Schema = {
         "slots": _count("How many tasks may run there at once.", 1),
         "host": _text("The machine, as `user@host` or a name from `~/.ssh/config`."),
         "project": _text("The project's folder there."),
-        "speed": {
-            "type": "number",
-            "exclusiveMinimum": 0,
-            "x-expects": "a number above 0",
-            "description": "How fast tasks run there, 2 being twice as fast as 1; for forecasts (`hsm simulate`) only.",
-        },
-        "queue_wait": _duration("How long a task waits there before it starts; for forecasts only."),
+        "forecast": _section(
+            "What `hsm simulate` assumes of it: `speed` (2: twice as fast as 1), `queue_wait` (before a task starts).",
+            {
+                "speed": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "x-expects": "a number above 0",
+                    "description": "How fast tasks run there, beside other sources.",
+                },
+                "queue_wait": _duration("How long a task waits there before it starts."),
+            },
+        ),
     },
     # Whatever else stands there is an option of the kind's plugin, which brings a schema of its own.
     "additionalProperties": True,

@@ -15,7 +15,7 @@ Type = Callable[..., Any]
 CONFIG = """\
 project: {script: train.py}
 sources:
-  lab: {kind: local, slots: 8, speed: 4, queue_wait: 30}
+  lab: {kind: local, slots: 8, forecast: {speed: 4, queue_wait: 30}}
   other: {kind: local, slots: 2}
 """
 
