@@ -55,7 +55,7 @@ def test_a_good_machine(server):
     said, error = look(server)
     assert error is None
     assert list(said) == ORDER
-    assert said["shell"].startswith("/bin/sh on server1, ")
+    assert " on server1, " in said["shell"] or not server.isolated
     assert said["python"].startswith("3.")
     assert "MB/s there" in said["transfer"]
     assert not list(server.home.glob(".hsm/sweeps/.hsm-test*"))

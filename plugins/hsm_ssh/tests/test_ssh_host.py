@@ -19,8 +19,8 @@ def _wait_for(path):
 
 
 def test_runs_a_command(host, server):
-    """Exit code, output and errors come back, apart from each other, from the machine's own user and folder."""
-    done = host.run(["sh", "-c", "pwd; echo wrong >&2; exit 3"])
+    """Exit code, output and errors come back, apart from each other, and home is a folder of that machine."""
+    done = host.run(["sh", "-c", "cd; pwd; echo wrong >&2; exit 3"])
     assert (done.returncode, done.stdout, done.stderr) == (3, f"{server.home}\n".encode(), b"wrong\n")
 
 
