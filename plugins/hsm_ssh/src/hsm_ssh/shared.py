@@ -26,6 +26,8 @@ _LONGEST_PAUSE_S = 30.0
 _REFUSED_PAUSE_S = 15.0
 """After a refusal: servers lock out who knocks too often with the wrong key."""
 _REFUSALS = 100
+_CONVINCING = 5
+"""So many refusals in a row are believed to mean that there is no room."""
 _REFUSED_TURN_S = 0.02
 _HOPS = 8
 
@@ -94,8 +96,9 @@ class Machine:
                 refused += 1
                 if refused >= _REFUSALS:
                     raise
-                with self._changed:
-                    connection.limit = max(1, connection.sessions)
+                if refused % _CONVINCING == 0:
+                    with self._changed:
+                        connection.limit = max(1, connection.sessions)
                 time.sleep(_REFUSED_TURN_S)  # a server needs a moment to see that a session is over
                 continue
             return Session(channel, connection, partial(self._leave, connection, lasting))
@@ -103,10 +106,6 @@ class Machine:
     def tunnel(self, target: Target, deadline: float) -> Stream:
         """A stream through this machine to a further one."""
         return self._connected(deadline).open_tunnel(target, deadline)
-
-    def connect(self, deadline: float) -> Connection:
-        """A connection that lives. :raises SshError: none could be made."""
-        return self._connected(deadline)
 
     def close(self) -> None:
         """Hang up."""
