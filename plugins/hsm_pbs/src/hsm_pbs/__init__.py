@@ -1,0 +1,1 @@
+"""Run the tasks of an hsm sweep on a PBS cluster: OpenPBS, PBS Pro or Torque."""
