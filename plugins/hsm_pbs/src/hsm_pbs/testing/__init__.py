@@ -1,0 +1,1 @@
+"""A PBS in a folder, for tests: see `emulator`."""

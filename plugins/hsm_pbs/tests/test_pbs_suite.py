@@ -1,0 +1,17 @@
+"""What every batch source has to show, on PBS."""
+
+from __future__ import annotations
+
+from hsm_core.testing.batch import FaultsOfACluster, StatesOfJobs, SweepsOnACluster
+
+
+class TestSweeps(SweepsOnACluster):
+    """Sweeps on which nothing goes wrong."""
+
+
+class TestFaults(FaultsOfACluster):
+    """Sweeps on which things do."""
+
+
+class TestStates(StatesOfJobs):
+    """What others do to jobs."""
