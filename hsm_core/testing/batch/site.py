@@ -62,7 +62,7 @@ class BatchCluster(Protocol):
         """Ids of jobs that are in the queue, arrays once."""
 
     def outsider(self, verb: str, *ids: str) -> None:
-        """What somebody else does: `cancel`, `hold`, `release`, `suspend`, `resume`, `requeue`; ids as tasks see them."""
+        """What somebody else does to jobs: `cancel`, `hold`, `release`, `suspend`, `resume`, `requeue`."""
 
     def stop(self) -> None:
         """The scheduler answers nobody any more; jobs run on."""

@@ -40,9 +40,10 @@ class StatesOfJobs:
 
     def test_what_waits_and_is_cancelled(self, site: BatchSite) -> None:
         """Elements that had not begun are cancelled too, and never start; those that run are ended."""
+        site.configure(slots=2, lost_grace=2)
         site.declare(6)
         site.behave("exec sleep 60")
-        process = site.begin(f"{site.cluster.kind}:2")
+        process = site.begin("here")
         site.started(2)
         site.cluster.outsider("cancel", *site.cluster.jobs())
         code, said = site.end(process)

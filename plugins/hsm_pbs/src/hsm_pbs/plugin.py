@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping
+from typing import Any, List, Mapping, Sequence
 
-from hsm_core.contract import DiscoverRequest, Source, SourceSpec, SourceType
+from hsm_core.contract import DiagnoseContext, DiscoverRequest, Source, SourceSpec, SourceType, Stage
 from hsm_core.hookspecs import hookimpl
 from hsm_core.toolkit.batch_options import batch_schema, one_line
 
@@ -32,11 +32,19 @@ def _make(spec: SourceSpec) -> Source:
     return BatchSource(LocalHost(), PbsDialect(), spec)
 
 
+def _stages(spec: SourceSpec, context: DiagnoseContext) -> Sequence[Stage]:
+    from hsm_core.toolkit import LocalHost
+
+    from .diagnose import stages
+
+    return stages(LocalHost(), spec, context)
+
+
 @hookimpl
 def hsm_source_types() -> List[SourceType]:
     """The kind `pbs`: a cluster whose commands are here."""
     summary = "a PBS cluster (OpenPBS, PBS Pro, Torque), tasks as job arrays"
-    return [SourceType("pbs", _make, OPTIONS_SCHEMA, family="batch", summary=summary)]
+    return [SourceType("pbs", _make, OPTIONS_SCHEMA, family="batch", summary=summary, diagnose=_stages)]
 
 
 @hookimpl

@@ -7,7 +7,7 @@ from typing import Any, Iterator, List, Mapping, Sequence, Tuple
 
 __all__ = ["as_json", "as_table", "as_text", "head"]
 
-_WIDTH = 78
+_WIDTH = 79
 _NAME_WIDTH = 16
 _TABLE_HEAD = (
     "Job id            Name             User              Time Use S Queue\n"

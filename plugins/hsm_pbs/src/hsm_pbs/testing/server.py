@@ -412,7 +412,7 @@ class Server:
         if "-Q" in options or "-Qf" in options:
             return self._describe("Queue", {name: self._queue_facts(name) for name in self.settings.queues}, options)
         if "-x" in options and not self.torque and not self.settings.history:
-            named = ids or [""]
+            named = [id if "." in id else f"{id}.{self.settings.server}" for id in ids] or [""]
             said = "".join(f"qstat: PBS is not configured to maintain job history {id}\n" for id in named)
             return 0, as_json(self._head()) if json_wanted else "", said
         rows, code, complaints = self._find(ids, "-x" in options or self.torque, "-t" in options)
