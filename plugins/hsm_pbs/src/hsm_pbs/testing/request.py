@@ -6,7 +6,7 @@ import getopt
 import re
 import shlex
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Container, Dict, List, Optional, Sequence, Tuple
 
 __all__ = ["ArrayRange", "Refused", "Request", "parse_request", "seconds_of"]
 
@@ -25,7 +25,7 @@ _NAME = re.compile(r"[A-Za-z0-9_+.-]+")
 _NAME_LENGTH = 230
 _TIME = re.compile(r"(?:(?:([0-9]+):)?([0-9]+):)?([0-9]+)")
 _SIZE = re.compile(r"[0-9]+(?:[kmgtp]?[bw])?", re.I)
-_KNOWN = ("ncpus", "mem", "vmem", "walltime", "cput", "nodes", "nodect", "select", "place", "ngpus", "host", "mpiprocs")
+_KNOWN = ("ncpus", "mem", "vmem", "walltime", "cput", "nodes", "nodect", "select", "place", "host", "mpiprocs")
 _SIZES = ("mem", "vmem")
 _NUMBERS = ("ncpus", "ngpus", "mpiprocs")
 _DEPENDENCIES = ("after", "afterok", "afternotok", "afterany", "afteranyarray", "before", "beforeany")
@@ -67,10 +67,11 @@ class Request:
     variables: Dict[str, str] = field(default_factory=dict)
 
 
-def parse_request(argv: Sequence[str], script: Optional[str], torque: bool) -> Request:
+def parse_request(argv: Sequence[str], script: Optional[str], torque: bool, own: Sequence[str] = ()) -> Request:
     """Take a command line and the script apart. :raises Refused: in the words of the real one.
 
     :param script: what the file holds, or standard input; None for a file that is not there.
+    :param own: resources that the site has made: a fresh OpenPBS does not even know GPUs.
     """
     options, rest = _options(argv, "")
     if "--" in argv:
@@ -102,7 +103,7 @@ def parse_request(argv: Sequence[str], script: Optional[str], torque: bool) -> R
         for part in attributes["depend"].split(","):
             word, *ids = part.split(":")
             request.after.append((word, ids))
-    _check_resources(request)
+    _check_resources(request, {*_KNOWN, *own})
     return request
 
 
@@ -190,17 +191,17 @@ def _variables(text: str) -> Dict[str, str]:
     return found
 
 
-def _check_resources(request: Request) -> None:
+def _check_resources(request: Request, known: Container[str]) -> None:
     asked = request.resources
     for name in asked:
-        if name not in _KNOWN:
+        if name not in known:
             raise Refused(187, f"qsub: Unknown resource Resource_List.{name}")
     if "select" in asked:
         for name in asked:
             if name in ("ncpus", "mem", "ngpus", "nodes"):
                 said = f'"-lresource=" cannot be used with "select" or "place", resource is: {name}'
                 raise Refused(5, f"qsub: {said}")
-        _check_select(request)
+        _check_select(request, known)
     elif "place" in asked:
         raise Refused(1, 'qsub: Cannot have "place" without "select"')
     if "walltime" in asked:
@@ -214,7 +215,7 @@ def _check_resources(request: Request) -> None:
             request.chunk["ncpus" if name == "ppn" else name] = value
 
 
-def _check_select(request: Request) -> None:
+def _check_select(request: Request, known: Container[str]) -> None:
     count, *parts = request.resources["select"].split(":")
     if not count:
         raise Refused(166, "qsub: Illegal attribute or resource value Resource_List.select")
@@ -222,7 +223,7 @@ def _check_select(request: Request) -> None:
         raise Refused(166, "qsub: Illegal attribute or resource value")
     for part in parts:
         name, _, value = part.partition("=")
-        if name not in _KNOWN:
+        if name not in known:
             raise Refused(187, f"qsub: Unknown resource: {name}")
         if (name in _NUMBERS and not value.isdecimal()) or (name in _SIZES and not _SIZE.fullmatch(value)):
             raise Refused(166, f"qsub: Illegal attribute or resource value select.{name}")

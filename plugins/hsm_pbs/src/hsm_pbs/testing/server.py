@@ -340,7 +340,7 @@ class Server:
 
     def _qsub(self, words: Sequence[str], asked: Mapping[str, Any]) -> Answer:
         try:
-            request = parse_request(words, asked["script"], self.torque)
+            request = parse_request(words, asked["script"], self.torque, self.settings.resources)
             queue = self._queue_for(request.options.get("-q", "workq"))
             self._check_limits(request, queue)
         except Refused as refused:

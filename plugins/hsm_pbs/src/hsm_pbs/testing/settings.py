@@ -23,6 +23,7 @@ DEFAULTS: Mapping[str, Any] = {
     "undelivered_s": 1.0,
     "submission_lag_s": 0.0,
     "forgotten": [],
+    "resources": [],
     "queues": {
         "workq": {},
         "closed": {"enabled": False},
@@ -34,6 +35,7 @@ DEFAULTS: Mapping[str, Any] = {
 """As it comes. Of the real one: `kill_delay_s` and `qdel_lag_s` 10, `undelivered_s` 33.
 
 `flavour`: `openpbs` or `torque`; `forgotten`: numbers of jobs that nobody knows any more, which run on all the same;
+`resources`: those that the site has made (`ngpus`);
 `max_queued`: of a user, 0 for no limit; `submission_lag_s`: so long listings do not show what is new.
 """
 
@@ -54,6 +56,7 @@ class Settings:
     undelivered_s: float
     submission_lag_s: float
     forgotten: List[int]
+    resources: List[str]
     queues: Dict[str, Dict[str, Any]]
 
     def __init__(self, folder: Path) -> None:
