@@ -99,7 +99,8 @@ class JobRunner(base.Runner):
     """Runs its share of a job's tasks inside the job, and leaves before the job has to.
 
     :param job: the head of the job's file: `name`, `init`, `walltime_s`, `requeue` (a task that the walltime ended goes
-        on elsewhere), `help_s` (who is done with its own share takes tasks of other elements until the job is so old).
+        on elsewhere), `help_s` (who is done with its own share takes tasks of other elements until the job is so old),
+        `warning_s` (so long before the walltime programs are warned, where no scheduler does that).
     :param others: the tasks of other elements, asked for when they are wanted.
     :param restart: how often the scheduler has started this job again.
     :param elapsed: seconds since the job's start.
@@ -118,6 +119,7 @@ class JobRunner(base.Runner):
     ) -> None:
         self.began = time.monotonic() - elapsed
         self.walltime: "Optional[float]" = job.get("walltime_s")
+        self.warning: "Optional[float]" = job.get("warning_s")
         self.requeue = bool(job.get("requeue"))
         self.help_s = float(job.get("help_s") or 0.0)
         self.read_others = others
@@ -142,14 +144,18 @@ class JobRunner(base.Runner):
     def turn(self) -> None:
         """As ever, and word of what has started."""
         base.Runner.turn(self)
+        if self.warning and not self.warned and self.left() <= self.warning:
+            self.warn()
         self.starts_at = self.news.tell_starts(time.monotonic())
 
     def wait_s(self, now: float) -> "Optional[float]":
-        """As ever, but for starts of which nothing has been said."""
-        waiting = base.Runner.wait_s(self, now)
-        if self.starts_at is None:
-            return waiting
-        return min(max(0.0, self.starts_at - now), float("inf") if waiting is None else waiting)
+        """As ever, but for starts of which nothing has been said, and for a warning that is due."""
+        waits = [base.Runner.wait_s(self, now)]
+        if self.starts_at is not None:
+            waits.append(max(0.0, self.starts_at - now))
+        if self.warning and self.walltime and not self.warned:
+            waits.append(max(0.0, self.left() - self.warning))
+        return min((wait for wait in waits if wait is not None), default=None)
 
     def announce(self, init: "Mapping[str, Any]") -> None:
         """The scheduler knows where we are: say it to the job's own output only."""

@@ -50,6 +50,7 @@ class Settings:
         return {
             "name": name,
             "walltime_s": resources.walltime_s,
+            "warning_s": self._spec.options.get("warning"),
             "requeue": self.requeue,
             "help_s": _HELP_S if self.helps else 0.0,
             "init": init,

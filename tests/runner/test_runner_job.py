@@ -209,6 +209,15 @@ def test_the_warning_reaches_who_listens(here: Jobs) -> None:
     assert (2, "w") in [(index, kind) for index, kind, _ in here.news()], "nothing is begun after the warning"
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="no /proc to see who listens")
+def test_the_warning_comes_even_where_no_scheduler_gives_it(here: Jobs) -> None:
+    """The runner knows its walltime: when as little is left of it as was asked for, it warns by itself."""
+    here.write([here.listener(0)], walltime_s=100, warning_s=99.5)
+    process = here.start()
+    process.wait(DEADLINE_S)
+    assert (here.ends()[0]["state"], here.ends()[0]["exit_code"]) == ("timeout", 7)
+
+
 @pytest.mark.parametrize("nudged", [True, False])
 def test_requests(here: Jobs, nudged: bool) -> None:
     """A request that lies there ends what it names, at once when the runner is nudged, and at its start in any case."""
