@@ -39,8 +39,10 @@ class Pbs:
         "requeue": ("qrerun",),
     }
 
-    def __init__(self, emulator: Emulator | None) -> None:
+    def __init__(self, emulator: Emulator | None, torque: bool = False) -> None:
         self.emulator = emulator
+        if torque:
+            self.array_directive = "#PBS -t "
 
     def run(self, *argv: str) -> str:
         """A command, without the wrappers of a site."""
@@ -79,7 +81,7 @@ class Pbs:
             time.sleep(0.2)
 
 
-def enter(emulator: Emulator | None, folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Pbs]:
+def enter(emulator: Emulator | None, folder: Path, patch: pytest.MonkeyPatch, torque: bool = False) -> Iterator[Pbs]:
     """This process and its children talk to this cluster."""
     # The budget of calls is shared by all hsm of a user, but not by tests that run beside each other.
     runtime = folder / "runtime"
@@ -87,7 +89,7 @@ def enter(emulator: Emulator | None, folder: Path, patch: pytest.MonkeyPatch) ->
     patch.setenv("XDG_RUNTIME_DIR", str(runtime))
     for name, value in (emulator.env if emulator is not None else {}).items():
         patch.setenv(name, value)
-    cluster = Pbs(emulator)
+    cluster = Pbs(emulator, torque)
     yield cluster
     cluster.drain()
 
@@ -114,6 +116,21 @@ def own_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pbs
     """An emulator of a test's own, which it may spoil."""
     with Emulator() as emulator:
         yield from enter(emulator, tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def _torque() -> Iterator[Emulator]:
+    with Emulator(flavour="torque", version="6.1.2") as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def torque_site(_torque: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchSite]:
+    """A project on the login node of an emulated Torque."""
+    for cluster in enter(_torque, tmp_path, monkeypatch, torque=True):
+        made = BatchSite(tmp_path / "site", cluster)
+        yield made
+        made.clean()
 
 
 @pytest.fixture

@@ -372,8 +372,9 @@ class Server:
 
     def _hold_back(self, job: Job, why: str) -> None:
         job.held = why
-        if not job.is_array and job.elements[0].letter == "Q":
-            job.elements[0].letter, job.elements[0].substate = "H", 22 if why == "s" else 20
+        for element in job.elements if self.torque or not job.is_array else ():
+            if element.letter == "Q":
+                element.letter, element.substate = "H", 22 if why == "s" else 20
         self._settle(job)
 
     def _queue_for(self, name: str) -> str:
