@@ -142,7 +142,7 @@ def test_an_array_that_waited_for_nobody():
     """A dependency on a job that the server had forgotten: it never ran, and nobody deleted it."""
     gone = {"6[].h": job("F", substate=92, depend="afterany:9.h@h"), "6[0].h": job("F", substate=92)}
     (seen,) = PBS.read_accounting(answer(gone)).jobs
-    assert (seen.state, seen.word) == (JobState.DONE, "finished, never ran")
+    assert (seen.state, seen.word) == (JobState.DONE, "F, never ran")
 
 
 def test_no_answer_is_no_empty_queue():

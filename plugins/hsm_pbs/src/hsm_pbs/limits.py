@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
+from typing import Any, Iterator, Mapping, Optional, Sequence
 
 from hsm_core.toolkit.dialect import Limits, Output
 
 from .flavours import Flavour
 from .problems import complaint
+from .records import read_objects
 
 __all__ = ["LIMITS_COMMANDS", "Described", "read_described", "read_limits"]
 
@@ -18,8 +19,6 @@ LIMITS_COMMANDS = (("qstat", "-B", "-f"), ("qstat", "-Q", "-f"))
 Described = Mapping[str, Mapping[str, Sequence[str]]]
 """Servers or queues, by name, with the values of each attribute."""
 
-_HEAD = re.compile(r"(?:Server|Queue): (\S+)")
-_ATTRIBUTE = re.compile(r"    ([\w.]+) = (.*)")
 _LIMIT = re.compile(r"\[([ugop]):([^=\]]+)=([0-9]+)\]")
 _GENERIC = ("PBS_GENERIC", "PBS_ALL")
 _ARRAY_ATTRIBUTES = ("max_array_size", "max_job_array_size")
@@ -28,21 +27,7 @@ _QUEUED_ATTRIBUTES = ("max_queued", "queued_jobs_threshold", "max_user_queuable"
 
 def read_described(output: Output) -> Described:
     """What `qstat -B -f` or `qstat -Q -f` printed."""
-    found: Dict[str, Dict[str, List[str]]] = {}
-    values: List[str] = []
-    attributes: Dict[str, List[str]] = {}
-    for line in output.stdout.splitlines():
-        head = _HEAD.match(line)
-        attribute = _ATTRIBUTE.match(line)
-        if head is not None:
-            attributes = found.setdefault(head.group(1), {})
-            values = []
-        elif attribute is not None:
-            values = attributes.setdefault(attribute.group(1), [])
-            values.append(attribute.group(2))
-        elif line.startswith("\t") and values:
-            values[-1] += line[1:]
-    return found
+    return dict(read_objects(output.stdout))
 
 
 def read_limits(outputs: Sequence[Output], user: str, options: Mapping[str, Any], flavour: Flavour) -> Limits:

@@ -27,22 +27,6 @@ _LIVE: Mapping[str, JobState] = {
 }
 # M is left out on purpose: another server has the job, and how it fares there is not known here.
 _ENDED = ("X", "F", "C")
-_WORDS: Mapping[str, str] = {
-    "B": "begun",
-    "C": "completed",
-    "E": "exiting",
-    "F": "finished",
-    "H": "held",
-    "M": "moved",
-    "Q": "queued",
-    "R": "running",
-    "S": "suspended",
-    "T": "in transit",
-    "U": "suspended",
-    "W": "waiting",
-    "X": "expired",
-}
-
 DELETED = "91"
 """The substate of a job that was deleted."""
 _WAITS_FOR_OTHERS = "22"
@@ -105,8 +89,6 @@ def word_of(attributes: Attributes, state: JobState) -> Tuple[str, str]:
     if state is JobState.CANCELLED:
         by = _BY.search(comment)
         return (f"deleted by {by.group(1)}" if by else "deleted"), ""
-    word = _WORDS.get(letter, letter or "without a state")
     if letter in _ENDED:
-        told = "never ran" if code is None else f"exit status {code}"
-        return f"{word}, {told}", comment
-    return word, comment
+        return f"{letter}, {'never ran' if code is None else f'exit status {code}'}", comment
+    return letter or "no state", comment
