@@ -40,7 +40,7 @@ def test_a_walltime_that_is_too_long(own_site):
     code, said = tried(own_site)
     assert code == 1, said
     assert "may run for 00:10:00, and resources.walltime is 01:00:00" in said
-    assert "hsm config set resources.walltime 600s" in said
+    assert "ask for less in resources.walltime" in said
 
 
 def test_a_server_that_is_down(own_site):

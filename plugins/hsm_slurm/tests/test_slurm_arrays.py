@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hsm_slurm.arrays import parse_indices, parse_job_id, show_indices
+from hsm_slurm.arrays import parse_indices, parse_job_id
 from hypothesis import given
 from hypothesis import strategies as st
+
+from hsm_core.toolkit.indices import show_indices
 
 
 @given(st.sets(st.integers(0, 5000), min_size=1))

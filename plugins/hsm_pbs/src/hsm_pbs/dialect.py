@@ -5,20 +5,13 @@ from __future__ import annotations
 from typing import Any, List, Mapping, Optional, Sequence
 
 from hsm_core.toolkit.dialect import Dialect, Elements, JobRequest, Limits, Listing, Output, Submission
+from hsm_core.toolkit.indices import show_indices
 
 from .flavours import OPENPBS, Flavour, read_flavour
 from .limits import LIMITS_COMMANDS, read_limits
-from .listings import (
-    history_command,
-    look_up_command,
-    plainer,
-    queue_command,
-    read_history,
-    read_look_up,
-    read_queue,
-)
-from .problems import order_problem, read_ping, read_submission
-from .script import directives, prologue, submit_command
+from .listings import read_history, read_look_up, read_queue
+from .problems import complaint, read_ping, read_submission
+from .script import directives, prologue
 
 __all__ = ["PbsDialect"]
 
@@ -26,6 +19,17 @@ _KEPT = frozenset({"PBS_AUTH_METHOD", "PBS_CONF_FILE", "PBS_DEFAULT", "PBS_EXEC"
 """Which cluster, and how to reach it: not of an outer job."""
 _WORDS = 500
 """Ids on one command line."""
+_JSON = ("-F", "json")
+_SUBMIT = 'exec qsub -W umask="$(umask)" "$1"'
+"""Jobs have the umask 077 unless one is asked for: they get that of who submits, as everywhere else."""
+_OF_USER = """\
+user=$1; shift
+command -v qselect >/dev/null || exec qstat "$@"
+ids=$(qselect {options}-u "$user") || exit
+[ -n "$ids" ] || exec echo '{{"timestamp": 0}}'
+set -f
+exec qstat "$@" $ids"""
+"""`qstat -f` cannot be told whose jobs to list, and a site has many: `qselect` knows which are this user's."""
 
 
 class PbsDialect(Dialect):
@@ -35,6 +39,7 @@ class PbsDialect(Dialect):
 
     def __init__(self, flavour: Flavour = OPENPBS) -> None:
         self._flavour = flavour
+        self._form = _JSON if flavour.json else ()
         self.index_variable = flavour.variable
         self.release = flavour.release
 
@@ -51,6 +56,22 @@ class PbsDialect(Dialect):
         """Whatever an outer job was told, and the prefix of directives."""
         return variable.startswith("PBS_") and variable not in _KEPT
 
+    def ping(self) -> Sequence[str]:
+        """The server in one line."""
+        return ["qstat", "-B"]
+
+    def read_ping(self, output: Output) -> str:
+        """It answers."""
+        return read_ping(output)
+
+    def limits(self, user: str, options: Mapping[str, Any]) -> Sequence[Sequence[str]]:
+        """The server and its queues."""
+        return LIMITS_COMMANDS
+
+    def read_limits(self, outputs: Sequence[Output], user: str, options: Mapping[str, Any]) -> Limits:
+        """What they say of this user."""
+        return read_limits(outputs, user, options, self._flavour)
+
     def directives(self, job: JobRequest) -> Sequence[str]:
         """The `#PBS` lines."""
         return directives(job, self._flavour)
@@ -61,31 +82,34 @@ class PbsDialect(Dialect):
 
     def submit(self, job: JobRequest, script: str) -> Sequence[str]:
         """One qsub, which prints the job's id."""
-        return submit_command(script)
+        return ["sh", "-c", _SUBMIT, "qsub", script]
 
     def read_submission(self, output: Output) -> Submission:
         """What became of it."""
         return read_submission(output)
 
     def queue(self, user: str, names: Sequence[str]) -> Sequence[str]:
-        """One qstat for all jobs of the user."""
-        return queue_command(user, self._flavour)
+        """All jobs of the user that are not over, elements singly, and all elements of an array that is not."""
+        return self._of_user(user, "") if self._flavour.history else ["qstat", "-t", "-f"]
 
     def read_queue(self, output: Output) -> Listing:
         """What qstat printed."""
         return read_queue(output, self._flavour)
 
     def accounting(self, user: str, jobs: Mapping[str, str], since: float) -> Optional[Sequence[str]]:
-        """The server's history of these jobs."""
-        return history_command(user, jobs, self._flavour)
+        """The server's history of these jobs; of all jobs of the user, when an id is not known."""
+        if not self._flavour.history:
+            return None
+        ids = list(jobs.values())
+        return ["qstat", "-x", "-t", "-f", *self._form, *ids] if all(ids) else self._of_user(user, "-x ")
 
     def read_accounting(self, output: Output) -> Listing:
         """What qstat printed of them."""
         return read_history(output, self._flavour)
 
     def look_up(self, job: str) -> Sequence[str]:
-        """One qstat, which knows of jobs what the server knows."""
-        return look_up_command(job, self._flavour)
+        """One job. Of one that is over qstat says just that."""
+        return ["qstat", "-t", "-f", *self._form, job]
 
     def read_look_up(self, output: Output, user: str) -> Listing:
         """What qstat printed of it."""
@@ -93,48 +117,25 @@ class PbsDialect(Dialect):
 
     def plainer(self, command: Sequence[str]) -> Optional[Sequence[str]]:
         """Text, where JSON could not be read."""
-        return plainer(command)
+        return [word for word in command if word not in _JSON] if _JSON[1] in command else None
+
+    def _of_user(self, user: str, options: str) -> List[str]:
+        words = ["-x"] if options else []
+        return ["sh", "-c", _OF_USER.format(options=options), "sh", user, *words, "-t", "-f", *self._form]
 
     def cancel(self, targets: Sequence[Elements]) -> Sequence[Sequence[str]]:
-        """One qdel, or a few when its command line would become too long."""
+        """A qdel, or a few when its command line would become too long."""
         if self._flavour.array == "-t":
             whole = [target.job for target in targets if not target.indices]
-            parts = [["qdel", "-t", ",".join(_ranges(indices)), job] for job, indices in targets if indices]
+            parts = [["qdel", "-t", show_indices(indices), job] for job, indices in targets if indices]
             return [*([["qdel", *whole]] if whole else []), *parts]
-        words = [word for target in targets for word in _elements(target)]
+        words: List[str] = []
+        for job, indices in targets:
+            # A range may stand in the brackets, but no list.
+            parted = show_indices(indices).split(",") if indices else [""]
+            words += [job.replace("[]", f"[{part}]") for part in parted]
         return [["qdel", *words[i : i + _WORDS]] for i in range(0, len(words), _WORDS)]
 
     def read_order(self, output: Output) -> str:
         """What is over already needs no end."""
-        return order_problem(output)
-
-    def limits(self, user: str, options: Mapping[str, Any]) -> Sequence[Sequence[str]]:
-        """The server and its queues."""
-        return LIMITS_COMMANDS
-
-    def read_limits(self, outputs: Sequence[Output], user: str, options: Mapping[str, Any]) -> Limits:
-        """What they say of this user."""
-        return read_limits(outputs, user, options, self._flavour)
-
-    def ping(self) -> Sequence[str]:
-        """The server in one line."""
-        return ["qstat", "-B"]
-
-    def read_ping(self, output: Output) -> str:
-        """It answers."""
-        return read_ping(output)
-
-
-def _elements(target: Elements) -> Sequence[str]:
-    """As qdel reads them: a range in the brackets, but no list."""
-    return [target.job.replace("[]", f"[{part}]") for part in _ranges(target.indices)] or [target.job]
-
-
-def _ranges(indices: Sequence[int]) -> List[str]:
-    parts: List[List[int]] = []
-    for index in sorted(set(indices)):
-        if parts and parts[-1][1] == index - 1:
-            parts[-1][1] = index
-        else:
-            parts.append([index, index])
-    return [str(first) if first == last else f"{first}-{last}" for first, last in parts]
+        return "" if output.returncode == 0 else complaint(output)

@@ -38,9 +38,7 @@ TORQUE = Flavour("Torque", "", "-t", "PBS_ARRAYID", json=False, history=False, a
 
 _PBS = re.compile(r"^pbs_version = (PBSPro_)?(([0-9]+)\.\S+)", re.M)
 _TORQUE = re.compile(r"^[Vv]ersion: (\S+)\s*\n[Cc]ommit: ", re.M)
-_JSON_SINCE = 14
-_THROTTLES_SINCE = 20
-_YEARS_SINCE = 2000
+_JSON_SINCE, _THROTTLES_SINCE, _YEARS_SINCE = 14, 20, 2000
 """PBS Pro counts by years since 2020: 2022.1."""
 
 

@@ -1,9 +1,9 @@
-"""The questions about jobs, and what the answers say: one `qstat` for what is not over, one for what is."""
+"""What qstat says of jobs: of those that are not over, of those that are, and of one that was asked for."""
 
 from __future__ import annotations
 
 import re
-from typing import FrozenSet, List, Mapping, Optional, Sequence, Tuple
+from typing import FrozenSet, List, Optional, Tuple
 
 from hsm_core.toolkit.dialect import ENDED_STATES, JobSeen, JobState, Listing, Output
 
@@ -12,59 +12,15 @@ from .problems import complaint, is_over
 from .records import Attributes, read_records
 from .states import DELETED, ended_state, exit_status, live_state, word_of
 
-__all__ = [
-    "history_command",
-    "look_up_command",
-    "parse_id",
-    "plainer",
-    "queue_command",
-    "read_history",
-    "read_look_up",
-    "read_queue",
-]
+__all__ = ["parse_id", "read_history", "read_look_up", "read_queue"]
 
-_JSON = ("-F", "json")
-_SELECTED = """\
-user=$1; shift
-command -v qselect >/dev/null || exec qstat "$@"
-ids=$(qselect {options}-u "$user") || exit
-[ -n "$ids" ] || exec echo '{{"timestamp": 0}}'
-set -f
-exec qstat "$@" $ids"""
-"""`qstat -f` cannot be told whose jobs to list, and a site has many: `qselect` knows which are this user's."""
 _NODE = re.compile(r"(?:^|\+)([^/+]+)")
 _ID = re.compile(r"([0-9]+)(?:\[([0-9]*)\])?((?:\.[\w.-]+)?)")
 _NO_HISTORY = "not configured to maintain job history"
 
 
-def queue_command(user: str, flavour: Flavour) -> Sequence[str]:
-    """All jobs of a user that are not over, elements singly; those of an array that lives, also when they are over."""
-    if not flavour.history:
-        return ["qstat", "-t", "-f"]
-    return _selected("", user, ["-t", "-f", *(_JSON if flavour.json else ())])
-
-
-def history_command(user: str, jobs: Mapping[str, str], flavour: Flavour) -> Optional[Sequence[str]]:
-    """These jobs, over or not. :param jobs: name -> id; where one is not known, all that the user ever had."""
-    if not flavour.history:
-        return None
-    words = ["-x", "-t", "-f", *(_JSON if flavour.json else ())]
-    ids = list(jobs.values())
-    return ["qstat", *words, *ids] if all(ids) else _selected("-x ", user, words)
-
-
-def look_up_command(job: str, flavour: Flavour) -> Sequence[str]:
-    """One job. Of one that is over qstat says just that."""
-    return ["qstat", "-t", "-f", *(_JSON if flavour.json else ()), job]
-
-
-def plainer(command: Sequence[str]) -> Optional[Sequence[str]]:
-    """The same question, to be answered in text; None where it was."""
-    return [word for word in command if word not in _JSON] if _JSON[1] in command else None
-
-
 def read_queue(output: Output, flavour: Flavour) -> Listing:
-    """What `queue_command` brought. An element that is over, and of which nothing more is known, is left out."""
+    """All jobs that are not over. An element that is over, and of which nothing more is known, is left out."""
     listing, owners = _read(output, flavour, past=False)
     live = [seen for seen in listing.jobs if seen.state not in ENDED_STATES]
     # With a single owner it is this user's queue; of several, nobody can say which are this user's.
@@ -72,14 +28,14 @@ def read_queue(output: Output, flavour: Flavour) -> Listing:
 
 
 def read_history(output: Output, flavour: Flavour) -> Listing:
-    """What `history_command` brought."""
+    """Jobs, over or not, so far as the server keeps a history."""
     if _NO_HISTORY in output.stderr:
         return Listing(complete=False, available=False)
     return _read(output, flavour, past=True)[0]
 
 
 def read_look_up(output: Output, user: str, flavour: Flavour) -> Listing:
-    """What `look_up_command` brought: the job, if it is this user's, or that there is none."""
+    """One job, if it is this user's, or that there is none."""
     found = read_records(output.stdout)
     if not found.jobs and is_over(output):
         return Listing()
@@ -99,10 +55,6 @@ def parse_id(text: str) -> Tuple[str, Optional[int]]:
         raise ValueError(f"no job id: {text!r}")
     number, index, server = match.groups()
     return (f"{number}{'' if index is None else '[]'}{server}", int(index) if index else None)
-
-
-def _selected(options: str, user: str, words: Sequence[str]) -> List[str]:
-    return ["sh", "-c", _SELECTED.format(options=options), "sh", user, *words]
 
 
 def _read(output: Output, flavour: Flavour, past: bool) -> Tuple[Listing, FrozenSet[str]]:

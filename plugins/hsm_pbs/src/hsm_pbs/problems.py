@@ -13,66 +13,38 @@ from hsm_core.toolkit.dialect import Output, Submission
 
 from .records import ID
 
-__all__ = ["complaint", "is_over", "order_problem", "read_ping", "read_submission"]
+__all__ = ["complaint", "is_over", "read_ping", "read_submission"]
 
 _PREFIX = re.compile(r"^(?:qsub|qstat|qdel|qselect|pbsnodes):\s*(?:Error: )?")
 _NOT_FOUND = 127
 _TROUBLE = re.compile(r"error|fail|cannot|could(?:n't| not)|refused|not configured", re.I)
 
-_OVER = (
-    "Unknown Job Id",
-    "Job has finished",
-    "Request invalid for finished array subjob",
-    "Request invalid for state of job",
-)
+_OVER = re.compile(r"Unknown Job Id|Job has finished|Request invalid for (?:finished array subjob|state of job)")
 """Said of a job that is over, or forgotten, between two questions: no trouble."""
 
 _LIMITS = re.compile(r"would exceed .*limit|Maximum number of jobs", re.I)
 """Waiting helps: jobs end and make room."""
 
-_NOT_NOW = (
-    # There is nobody to send it to.
-    "Connection refused",
-    "cannot connect to server",
-    "Unknown Host",
-    # The server has said no, and may say yes another time.
-    "Queue is not enabled",
-    "Server shutting down",
-    "Server shutdown in progress",
+_NOT_NOW = re.compile(
+    # There is nobody to send it to; or the server has said no, and may say yes another time.
+    r"Connection refused|cannot connect to server|Unknown Host"
+    r"|Queue is not enabled|Server shutting down|Server shutdown in progress"
 )
 
-_NEVER = (
+_NEVER = re.compile(
     # qsub itself does not understand; nothing was sent.
-    "usage: qsub",
-    "usage:  qsub",
-    "illegal -",
-    "invalid option",
-    "directive error",
-    "script file::",
-    "script contains cr",
-    "Job name is too long",
-    "cannot send environment",
-    "cannot submit non-rerunable Array Job",
-    "cannot be used with",
-    'Cannot have "place" without "select"',
+    r"usage: +qsub|illegal -|invalid option|directive error|script file::|script contains cr|Job name is too long"
+    r"|cannot send environment|cannot submit non-rerunable Array Job|cannot be used with|Cannot have .place. without"
     # The server has said no, and would say so again.
-    "Array job exceeds server or queue size limit",
-    "Bad UID for job execution",
-    "Illegal attribute or resource value",
-    "Invalid Account",
-    "Job exceeds queue resource limits",
-    "Job rejected by all possible destinations",
-    "Job violates queue and/or server resource limits",
-    "Unauthorized Request",
-    "Unknown project",
-    "Unknown queue",
-    "Unknown resource",
+    r"|Array job exceeds server or queue size limit|Bad UID for job execution|Illegal attribute or resource value"
+    r"|Invalid Account|Job exceeds queue resource limits|Job rejected by all possible destinations"
+    r"|Job violates queue and/or server resource limits|Unauthorized Request|Unknown (?:project|queue|resource)"
 )
 
 
 def complaint(output: Output) -> str:
     """What is wrong with an answer, in one line; empty when it is one. That a job is over is no complaint."""
-    lines = [line for line in _lines(output.stderr) if not any(words in line for words in _OVER)]
+    lines = [line for line in _lines(output.stderr) if not _OVER.search(line)]
     if lines and (output.returncode != 0 or any(_TROUBLE.search(line) for line in lines)):
         return "; ".join(lines[:3])
     if output.returncode != 0 and not output.stderr.strip():
@@ -82,12 +54,7 @@ def complaint(output: Output) -> str:
 
 def is_over(output: Output) -> bool:
     """It was asked for one job, and says that it is over, or that there is none."""
-    return output.returncode != 0 and any(words in output.stderr for words in _OVER) and not complaint(output)
-
-
-def order_problem(output: Output) -> str:
-    """Why something that was to end may go on; what has ended needs no end."""
-    return "" if output.returncode == 0 else complaint(output)
+    return output.returncode != 0 and _OVER.search(output.stderr) is not None and not complaint(output)
 
 
 def read_submission(output: Output) -> Submission:
@@ -114,13 +81,8 @@ def _verdict(output: Output) -> Acceptance:
     text = f"{output.stderr}\n{output.stdout}"
     if output.returncode == _NOT_FOUND:
         return Acceptance.RETRY
-    if _LIMITS.search(text):
-        return Acceptance.LIMIT
-    if any(words in text for words in _NOT_NOW):
-        return Acceptance.RETRY
-    if any(words in text for words in _NEVER):
-        return Acceptance.REJECTED
-    return Acceptance.INDETERMINATE
+    meanings = ((_LIMITS, Acceptance.LIMIT), (_NOT_NOW, Acceptance.RETRY), (_NEVER, Acceptance.REJECTED))
+    return next((meaning for words, meaning in meanings if words.search(text)), Acceptance.INDETERMINATE)
 
 
 def _said(output: Output) -> str:

@@ -12,12 +12,10 @@ from hsm_core.toolkit.dialect import JobRequest, directive_problem
 
 from .flavours import Flavour
 
-__all__ = ["directives", "prologue", "show_time", "submit_command"]
+__all__ = ["directives", "prologue", "show_time"]
 
 _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./\[\]^()<>-]+")
 """What PBS takes from a script's line as it stands; anything else is put in quotes."""
-_SUBMIT = 'exec qsub -W umask="$(umask)" "$1"'
-"""Jobs have the umask 077 unless one is asked for: they get that of who submits, as everywhere else."""
 
 
 def directives(job: JobRequest, flavour: Flavour) -> List[str]:
@@ -39,9 +37,8 @@ def directives(job: JobRequest, flavour: Flavour) -> List[str]:
         lines.append(f"-l walltime={show_time(job.walltime_s)}")
     if job.after:
         lines.append(f"-W depend={_depend(job.after, flavour)}")
-    for option, letter in (("queue", "-q"), ("account", "-A"), ("project", "-P")):
-        if option in options:
-            lines.append(f"{letter} {_quoted(options[option])}")
+    named = (("queue", "-q"), ("account", "-A"), ("project", "-P"))
+    lines += [f"{letter} {_quoted(options[option])}" for option, letter in named if option in options]
     if "project" in options and flavour.array == "-t":
         raise ConfigError("Torque has no projects: -P means something else there", "take `project` from the source")
     return [f"#PBS {_checked(line)}" for line in (*lines, *job.native)]
@@ -57,11 +54,6 @@ def prologue(job: JobRequest, flavour: Flavour) -> List[str]:
     ]
 
 
-def submit_command(script: str) -> List[str]:
-    """The command that submits a script."""
-    return ["sh", "-c", _SUBMIT, "qsub", script]
-
-
 def show_time(seconds: float) -> str:
     """A walltime, rounded up: `26:03:04`."""
     minutes, rest = divmod(max(1, math.ceil(seconds)), 60)
@@ -73,9 +65,9 @@ def _chunk(job: JobRequest, options: Mapping[str, str]) -> List[str]:
     """One chunk for each element; none where nothing is asked for, so that the site's defaults hold."""
     asked = [
         *_named("ncpus", job.cpus),
-        *_named("mem", None if job.memory_mb is None else f"{job.memory_mb}mb"),
-        *_named("ngpus", job.gpus or None),
-        *_named(options.get("gpu_type_resource", "gpu_type"), job.gpu_type if job.gpus else None),
+        *_named("mem", job.memory_mb and f"{job.memory_mb}mb"),
+        *_named("ngpus", job.gpus),
+        *_named(options.get("gpu_type_resource", "gpu_type"), job.gpus and job.gpu_type),
     ]
     if "select" in options:
         asked.append(options["select"])
@@ -84,7 +76,7 @@ def _chunk(job: JobRequest, options: Mapping[str, str]) -> List[str]:
 
 
 def _torque_resources(job: JobRequest) -> List[str]:
-    node = ["1", *_named("ppn", job.cpus), *_named("gpus", job.gpus or None)]
+    node = ["1", *_named("ppn", job.cpus), *_named("gpus", job.gpus)]
     if job.gpus and job.gpu_type:
         node.append(job.gpu_type)  # a property of the node
     lines = [f"-l nodes={_quoted(':'.join(node))}"] if len(node) > 1 else []
@@ -92,7 +84,7 @@ def _torque_resources(job: JobRequest) -> List[str]:
 
 
 def _named(name: str, value: Optional[object]) -> List[str]:
-    return [] if value is None else [f"{name}={value}"]
+    return [f"{name}={value}"] if value else []
 
 
 def _depend(after: Sequence[str], flavour: Flavour) -> str:

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Iterable, List, Optional, Tuple
+from typing import List, Optional, Tuple
 
-__all__ = ["parse_indices", "parse_job_id", "show_indices"]
+__all__ = ["parse_indices", "parse_job_id"]
 
 _PART = re.compile(r"([0-9]+)(?:-([0-9]+)(?::([0-9]+))?)?")
 _JOB = re.compile(r"([0-9]+)(?:_(?:([0-9]+)|\[([0-9,:-]+)(?:%[0-9]+)?\]))?")
 _MOST = 10_000_000
 """No site has arrays as large; what says so is garbage, and must not fill the memory."""
-
-
-def show_indices(indices: Iterable[int]) -> str:
-    """Indices in as few words as a command line holds: `0-3,7`."""
-    parts: List[Tuple[int, int]] = []
-    for index in sorted(set(indices)):
-        if parts and parts[-1][1] == index - 1:
-            parts[-1] = (parts[-1][0], index)
-        else:
-            parts.append((index, index))
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
 
 
 def parse_indices(text: str) -> List[int]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, List, Mapping, Optional, Sequence
 
 from hsm_core.toolkit.dialect import Dialect, Elements, JobRequest, Limits, Listing, Output, Submission
+from hsm_core.toolkit.indices import show_indices
 
-from .arrays import show_indices
 from .limits import limits_commands, read_limits
 from .listings import accounting_command, look_up_command, queue_command, read_accounting, read_look_up, read_queue
 from .problems import read_ping, read_submission
