@@ -17,7 +17,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Protocol, Sequence, Tuple
 
-from ...report.reading import open_sweep
 from ...store.layout import SweepLayout
 
 __all__ = ["BatchCluster", "BatchSite"]
@@ -195,7 +194,9 @@ class BatchSite:
 
     def facts(self) -> Dict[str, Any]:
         """What `hsm status --json` prints of the sweep."""
-        return dict(open_sweep(self.layout).facts)
+        command = [sys.executable, "-m", "hsm_core", "status", "s", "--json"]
+        done = subprocess.run(command, cwd=self.root, capture_output=True, stdin=subprocess.DEVNULL, check=True)
+        return dict(json.loads(done.stdout))
 
     def counts(self, *states: str) -> Tuple[int, ...]:
         """How many tasks are in these states."""
