@@ -40,7 +40,7 @@ class StatesOfJobs:
 
     def test_what_waits_and_is_cancelled(self, site: BatchSite) -> None:
         """Elements that had not begun are cancelled too, and never start; those that run are ended."""
-        site.configure(slots=2, lost_grace=2)
+        site.configure(slots=2, lost_grace=2, tasks_per_job=1)
         site.declare(6)
         site.behave("exec sleep 60")
         process = site.begin("here")
@@ -53,9 +53,10 @@ class StatesOfJobs:
 
     def test_hold_and_release(self, site: BatchSite) -> None:
         """What is held is shown as held, and runs when it is released."""
+        site.configure(slots=2, tasks_per_job=1)
         site.declare(4)
         site.behave("sleep 2")
-        process = site.begin(f"{site.cluster.kind}:2")
+        process = site.begin("here")
         site.started(2)
         ids = site.cluster.jobs()
         site.cluster.outsider("hold", *ids)
