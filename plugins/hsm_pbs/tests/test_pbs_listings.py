@@ -244,6 +244,7 @@ def test_torque():
         "6[2].h": {**job("C", exit_status=-11), "Job_Name": "hsm-a-1.0-2"},
         "6[3].h": {**job("C", exit_status=-10), "Job_Name": "hsm-a-1.0-3"},
         "6[4].h": {**job("C", exit_status=0), "Job_Name": "hsm-a-1.0-4"},
+        "6[6].h": {**job("C"), "Job_Name": "hsm-a-1.0-6"},
         "6[5].h": {**job("H", Hold_Types="s", depend="afteranyarray:5[].h"), "Job_Name": "hsm-a-1.0-5"},
     }
     listing = TQ.read_queue(text(jobs))
@@ -254,6 +255,7 @@ def test_torque():
         JobState.TIMEOUT,
         JobState.OUT_OF_MEMORY,
         JobState.DONE,
+        JobState.CANCELLED,
         JobState.WAITING,
     ]
     assert TQ.read_queue(Output(0, "", "")).complete

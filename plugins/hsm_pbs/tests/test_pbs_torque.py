@@ -21,22 +21,31 @@ from hsm_core.testing.batch import StatesOfJobs, SweepsOnACluster
 from hsm_core.toolkit.dialect import Elements, JobRequest, Output, script_text
 
 
-class TestSweepsOnTorque(SweepsOnACluster):
-    """Sweeps on which nothing goes wrong."""
-
-    @pytest.fixture
-    def site(self, torque_site):
-        """On the emulated Torque."""
-        return torque_site
+@pytest.fixture
+def site(torque_site):
+    """On the emulated Torque."""
+    return torque_site
 
 
-class TestStatesOnTorque(StatesOfJobs):
-    """What others do to jobs."""
+@pytest.mark.parametrize("word", ["hpc", "KIND:here:16"])
+def test_the_guides_sweep(site, word):
+    """Found as a cluster, named as one."""
+    SweepsOnACluster().test_the_guides_sweep(site, word)
 
-    @pytest.fixture
-    def site(self, torque_site):
-        """On the emulated Torque."""
-        return torque_site
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "test_a_running_task_that_somebody_cancels",
+        "test_what_waits_and_is_cancelled",
+        "test_hold_and_release",
+        "test_an_administrator_cannot_make_it_run_twice",
+        "test_the_walltime",
+    ],
+)
+def test_what_others_do(site, name):
+    """Each of these in Torque's words."""
+    getattr(StatesOfJobs(), name)(site)
 
 
 # --- slurm-wlm-torque

@@ -76,7 +76,7 @@ def ended_state(attributes: Attributes, torque: bool) -> JobState:
     substate = attributes.get("substate")
     if code is not None and code < 0:
         return _KILLED_FOR["Torque" if torque else "PBS"].get(code, JobState.NODE_FAILED)
-    if substate == DELETED or (torque and code is not None and code > _SIGNALLED):
+    if substate == DELETED or (torque and (code is None or code > _SIGNALLED)):  # Torque has no substates
         return JobState.CANCELLED
     return JobState.DONE
 
