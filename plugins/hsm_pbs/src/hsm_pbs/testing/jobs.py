@@ -97,7 +97,7 @@ def short_moment(at: float) -> str:
 
 def attributes(job: Job, element: Optional[Element], torque: bool) -> Shown:
     """What qstat -f shows of a job, or of one element; None for an array itself."""
-    own = element is not None and (element.own or not job.is_array)
+    own = element is not None and (element.own or not job.is_array or torque)
     told = element if own and element is not None else None
     shown: Shown = {"Job_Name": job.request.name, "Job_Owner": f"{job.owner}@{job.server}"}
     if torque and element is not None and element.index is not None:
