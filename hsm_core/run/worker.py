@@ -133,6 +133,7 @@ _MIN_PAUSE_S = 0.02
 _MAX_PAUSE_S = 30.0
 """The longest pause between two polls when they fail."""
 _SHORTEST_PORTION_S = 0.1
+_OPEN_PAUSES_S = (0.5, 1.5)
 _POLL = object()
 _STOP = object()
 
@@ -274,7 +275,16 @@ class Worker:
             self._far_sweep_dir = capabilities.sweep_dir
             self._post(Opened(self.id, capabilities))
 
-        return self._guarded("open", 60.0, open_source)
+        def open_patiently() -> None:
+            for pause_s in _OPEN_PAUSES_S:
+                try:
+                    return open_source()
+                except OSError as error:  # a link may be cut while it is made, and a source is opened only once
+                    self._context.say(f"cannot be opened: {error}; trying again")
+                    time.sleep(pause_s)
+            return open_source()
+
+        return self._guarded("open", 60.0, open_patiently)
 
     def _ask_health(self) -> None:
         self._post(HealthSeen(self.id, checked(self._source.health(), HealthReport, "health")))
