@@ -137,11 +137,12 @@ def test_a_plugin_locates_the_project_before_the_source_is_opened(tmp_path: Any)
 
 
 def test_a_source_whose_project_cannot_be_located_is_not_used(tmp_path: Any) -> None:
-    """A host that cannot be reached is one line, and the source is given up."""
+    """A host that cannot be reached is tried again, each time told in one line, and the source is given up."""
 
     def locate() -> str:
         raise OSError("server1: no route to host")
 
-    (failed,) = _open(_plugins(hsm_locate_project=locate), tmp_path)
+    *said, failed = _open(_plugins(hsm_locate_project=locate), tmp_path)
+    assert [type(message) for message in said] == [Said, Said]
     assert isinstance(failed, Failed)
     assert failed.reason == "open: OSError: server1: no route to host"
