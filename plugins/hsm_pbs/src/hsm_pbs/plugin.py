@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping, Sequence
 
-from hsm_core.contract import DiagnoseContext, DiscoverRequest, Source, SourceSpec, SourceType, Stage
+from hsm_core.contract import DiagnoseContext, DiscoverRequest, Host, Source, SourceSpec, SourceType, Stage
 from hsm_core.hookspecs import hookimpl
 from hsm_core.toolkit.batch_options import batch_schema, one_line
 
@@ -23,16 +23,23 @@ OPTIONS_SCHEMA: Mapping[str, Any] = batch_schema(
 
 
 def _make(spec: SourceSpec) -> Source:
-    # Imported when a sweep uses it: `hsm --help` needs none of it.
     from hsm_core.toolkit import LocalHost
+
+    return _make_over(spec, LocalHost())
+
+
+def _make_over(spec: SourceSpec, host: Host) -> Source:
+    # Imported when a sweep uses it: `hsm --help` needs none of it.
     from hsm_core.toolkit.batch import BatchSource
 
     from .dialect import PbsDialect
 
-    return BatchSource(LocalHost(), PbsDialect(), spec)
+    return BatchSource(host, PbsDialect(), spec)
 
 
 def _stages(spec: SourceSpec, context: DiagnoseContext) -> Sequence[Stage]:
+    if "host" in spec.options:
+        return ()  # these look at the tools that are here; what is elsewhere is tried by opening it
     from hsm_core.toolkit import LocalHost
 
     from .diagnose import stages
@@ -42,9 +49,18 @@ def _stages(spec: SourceSpec, context: DiagnoseContext) -> Sequence[Stage]:
 
 @hookimpl
 def hsm_source_types() -> List[SourceType]:
-    """The kind `pbs`: a cluster whose commands are here."""
-    summary = "a PBS cluster (OpenPBS, PBS Pro, Torque), tasks as job arrays"
-    return [SourceType("pbs", _make, OPTIONS_SCHEMA, family="batch", summary=summary, diagnose=_stages)]
+    """The kind `pbs`: a cluster whose commands are here, or on a machine that is reached from here."""
+    return [
+        SourceType(
+            "pbs",
+            _make,
+            OPTIONS_SCHEMA,
+            family="batch",
+            summary="a PBS cluster (OpenPBS, PBS Pro, Torque), tasks as job arrays",
+            diagnose=_stages,
+            over_host=_make_over,
+        )
+    ]
 
 
 @hookimpl
