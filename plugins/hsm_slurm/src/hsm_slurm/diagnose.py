@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-from typing import List, Mapping, NoReturn, Sequence
+from typing import Sequence
 
 from hsm_core.contract import Acceptance, DiagnoseContext, Host, SkipStage, SourceSpec, Stage
 from hsm_core.errors import NoSourceError
+from hsm_core.toolkit.batch_diagnose import Bench
 from hsm_core.toolkit.batch_request import job_request
-from hsm_core.toolkit.batch_scheduler import Scheduler
-from hsm_core.toolkit.budget import CallBudget, budget_dir
 from hsm_core.toolkit.dialect import Output, script_text
 
 from .dialect import SlurmDialect
@@ -22,8 +20,6 @@ from .script import show_time
 __all__ = ["stages"]
 
 _COMMANDS = ("sbatch", "squeue", "scancel", "scontrol")
-_NOT_FOUND = 127
-_CALLS_PER_MINUTE = 30
 _REMEDIES = (
     ("account", "set `account` of the source; yours: sacctmgr show associations user=$USER"),
     ("partition", "set `partition` of the source; there are: sinfo"),
@@ -41,7 +37,7 @@ _REMEDIES = (
 
 def stages(host: Host, spec: SourceSpec, context: DiagnoseContext) -> Sequence[Stage]:
     """What is looked at, in order; every later question is in vain when an earlier one has no answer."""
-    cluster = _Cluster(host, spec, context)
+    cluster = _Cluster(host, SlurmDialect(), spec, context)
     return (
         Stage("tools", cluster.tools),
         Stage("controller", cluster.controller, 60.0),
@@ -51,62 +47,43 @@ def stages(host: Host, spec: SourceSpec, context: DiagnoseContext) -> Sequence[S
     )
 
 
-class _Cluster:
+class _Cluster(Bench):
     """A cluster, looked at through its commands."""
-
-    def __init__(self, host: Host, spec: SourceSpec, context: DiagnoseContext) -> None:
-        self._host = host
-        self._spec = spec
-        self._context = context
-        self._dialect = SlurmDialect()
-        budget = CallBudget(budget_dir(self._dialect.name, os.environ), _CALLS_PER_MINUTE)
-        self._scheduler = Scheduler(host, self._dialect, budget)
-        context.at_end(host.close)
 
     def tools(self) -> str:
         """The commands are there."""
-        found: List[str] = []
-        for command in _COMMANDS:
-            output = self._scheduler.ask([command, "--version"])
-            if output.returncode == _NOT_FOUND:
-                raise NoSourceError(
-                    f"{command}: no such command on {self._host.name}",
-                    "go where Slurm's commands are (a login node), or load its module: module load slurm",
-                )
-            found = output.stdout.split() or found
-        return f"{', '.join(_COMMANDS)}: {' '.join(found) or 'they do not say of which version'}"
+        found = self.find(
+            _COMMANDS, "go where Slurm's commands are (a login node), or load its module: module load slurm"
+        )
+        told = " ".join(found.stdout.split()) or "they do not say of which version"
+        return f"{', '.join(_COMMANDS)}: {told}"
 
     def controller(self) -> str:
         """It answers."""
-        output = self._scheduler.ask(self._dialect.ping())
-        problem = self._dialect.read_ping(output)
-        if problem:
-            raise NoSourceError(
-                problem, "is slurmctld down, or this machine no part of the cluster? see: scontrol ping"
-            )
-        return "; ".join(line.strip() for line in output.stdout.splitlines() if " is " in line)
+        answer = self.reach("is slurmctld down, or this machine no part of the cluster? see: scontrol ping")
+        return "; ".join(line.strip() for line in answer.stdout.splitlines() if " is " in line)
 
     def partition(self) -> str:
         """Those that are asked for are there, take jobs, and let them run as long as tasks may take."""
-        output = self._scheduler.ask(partitions_command())
+        output = self.scheduler.ask(partitions_command())
         _must_be_well(output)
         there = read_partitions(output)
-        asked = str(self._spec.options.get("partition") or os.environ.get("SBATCH_PARTITION") or "")
+        asked = str(self.spec.options.get("partition") or os.environ.get("SBATCH_PARTITION") or "")
         names = [name for name in asked.split(",") if name]
         if not names:
             names = [name for name, one in there.items() if is_default(one)]
             if not names:
                 raise NoSourceError(
-                    f"the cluster has no default partition; there are: {', '.join(there)}", self._setting("partition")
+                    f"the cluster has no default partition; there are: {', '.join(there)}", self.setting("partition")
                 )
         for name in names:
             if name not in there:
-                self._missing("partition", name, there)
+                self.missing("partition", name, there)
             if there[name].get("State", "UP") != "UP":
                 raise NoSourceError(
-                    f"partition {name} is {there[name]['State']}: jobs do not start there", self._setting("partition")
+                    f"partition {name} is {there[name]['State']}: jobs do not start there", self.setting("partition")
                 )
-        wanted = self._context.resources.walltime_s
+        wanted = self.context.resources.walltime_s
         if wanted is not None and all(longest_s(there[name]) < wanted for name in names):
             most = there[names[0]]["MaxTime"]
             raise NoSourceError(
@@ -117,29 +94,29 @@ class _Cluster:
 
     def account(self) -> str:
         """The user may submit by the account and quality of service that are asked for."""
-        options = self._spec.options
+        options = self.spec.options
         account = str(options.get("account") or os.environ.get("SBATCH_ACCOUNT") or "")
         qos = str(options.get("qos") or os.environ.get("SBATCH_QOS") or "")
-        user = self._scheduler.user
+        user = self.scheduler.user
         show_config, show_associations, _ = limits_commands(user)
-        output = self._scheduler.ask(show_config)
+        output = self.scheduler.ask(show_config)
         _must_be_well(output)
         config = read_config(output)
         if config.get("AccountingStorageType", "").endswith("/none") or not config.get("AccountingStorageType"):
             raise SkipStage("the cluster keeps no accounts")
         if config.get(ENFORCED, "none") in ("", "none"):
             raise SkipStage("the cluster keeps accounts, but does not enforce them")
-        listed = self._scheduler.ask(show_associations)
+        listed = self.scheduler.ask(show_associations)
         _must_be_well(listed)
         mine = [row for row in rows(listed, 5) if row[0] == config.get("ClusterName", row[0])]
         if not mine:
             raise NoSourceError(f"{user} has no account on this cluster", "ask its administrators for one")
         accounts = {row[1]: row for row in mine}
         if account and account not in accounts:
-            self._missing("account", account, accounts)
+            self.missing("account", account, accounts)
         qualities = {name for row in mine if account in ("", row[1]) for name in row[3].split(",") if name}
         if qos and qos not in qualities:
-            self._missing("qos", qos, dict.fromkeys(sorted(qualities), None))
+            self.missing("qos", qos, dict.fromkeys(sorted(qualities), None))
         words = [f"account {account}" if account else f"accounts: {', '.join(accounts)}"]
         words.append(f"qos {qos}" if qos else f"qos: {', '.join(sorted(qualities)) or 'none'}")
         return "; ".join(words)
@@ -147,16 +124,16 @@ class _Cluster:
     def request(self) -> str:
         """A job that asks for what tasks ask for could be submitted."""
         job = job_request(
-            self._spec.options,
+            self.spec.options,
             "hsm-test",
-            self._context.resources,
+            self.context.resources,
             ("true",),
-            folder=self._context.project_dir,
-            output=self._context.project_dir,
+            folder=self.context.project_dir,
+            output=self.context.project_dir,
         )
-        sbatch, *words, _ = self._dialect.submit(job, "-")
-        text = script_text(self._dialect, job)
-        output = self._scheduler.ask([sbatch, "--test-only", *words], text.encode("utf-8"))
+        sbatch, *words, _ = self.dialect.submit(job, "-")
+        text = script_text(self.dialect, job)
+        output = self.scheduler.ask([sbatch, "--test-only", *words], text.encode("utf-8"))
         if output.returncode == 0:
             return problem_of(Output(1, "", output.stderr)) or "it could be submitted"
         answer = read_submission(output)
@@ -164,17 +141,6 @@ class _Cluster:
         if hint is None and answer.acceptance is not Acceptance.REJECTED:
             hint = "it may pass; `hsm run` would wait for it"
         raise NoSourceError(answer.reason, hint)
-
-    def _setting(self, option: str) -> str:
-        """Where an option of this source stands."""
-        return f"set `{option}` of {self._spec.name} under `sources:` in hsm_config.yaml"
-
-    def _missing(self, what: str, name: str, there: Mapping[str, object]) -> NoReturn:
-        near = difflib.get_close_matches(name, there, 1)
-        meant = f"did you mean {near[0]!r}? " if near else ""
-        raise NoSourceError(
-            f"there is no {what} {name!r} for you; there are: {', '.join(there) or 'none'}", meant + self._setting(what)
-        )
 
 
 def _must_be_well(output: Output) -> None:
