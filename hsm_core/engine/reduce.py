@@ -47,6 +47,8 @@ def _opened(state: SweepState, event: Event) -> None:
     state.cancelling = False
     state.alike.clear()
     state.ends.clear()
+    for task in state.live.values():
+        task.behind = True  # how long it waited while no controller looked, nobody knows
     for known in state.sources.values():
         known.open = False
         known.window_start = 0.0

@@ -62,7 +62,7 @@ class LiveTask:
         self.given_at = 0.0
         """When its source was chosen."""
         self.behind = False
-        """No slot was free there at that moment: that it waits says nothing of the source."""
+        """That it waits says nothing of the source: no slot was free there at that moment, or no controller looked."""
         self.handle: Optional[Handle] = None
         self.facts: Mapping[str, Any] = {}
         """Of the start (pid, slot, host, at), or the exit record while it is collected."""

@@ -20,7 +20,7 @@ from hsm_core.contract import (
 )
 from hsm_core.engine.engine import Engine, Submit
 from hsm_core.engine.events import make
-from hsm_core.engine.reduce import replay
+from hsm_core.engine.reduce import reduce, replay
 
 NOW = 1e9
 
@@ -96,6 +96,16 @@ def test_a_planner_is_told_of_full_sources_and_of_how_long_tasks_have_been_at_it
     assert (free.active, free.mean_duration_s, free.mean_wait_s, list(free.waiting_s)) == (1, 9.0, 5.0, [20.0])
     assert outlook.waiting == 96
     assert len(outlook.tasks) <= outlook.limit
+
+
+def test_time_in_which_nobody_looked_is_no_wait() -> None:
+    """What was submitted before a controller was gone for a day, and started meanwhile, did not queue for a day."""
+    world = World(100, BATCH)
+    first = world.step(NOW)[0].attempts
+    state = world.engine.state
+    reduce(state, make("opened", NOW + 86_400.0, epoch=2))
+    reduce(state, make("started", NOW + 86_401.0, task=first[0]))
+    assert state.sources["k:0"].mean_wait_s is None
 
 
 def test_failures_do_not_make_a_source_fast() -> None:
