@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Sequence
 
 import click
 
@@ -84,9 +84,12 @@ def run(
         click.echo(f"warning: {warning}", err=True)
     if dry_run:
         from ..report.dry_run import show_dry_run
-        from ..report.forecast import short_form
 
-        forecast = short_form(prepared.settings, project.config, plugins)
+        forecast: Sequence[str] = ()
+        if project.sweeps():
+            from ..report.forecast import short_form
+
+            forecast = short_form(prepared.settings, project.config, plugins)
         show_dry_run(prepared, plugins, verbose, forecast)
         return
 

@@ -142,7 +142,8 @@ def conduct(layout: SweepLayout, how: Conduct, plugins: Plugins) -> Tuple[Finish
                 if finish is not None:
                     for sink in sinks:
                         sink.flush(time.time(), force=True)
-        if not how.only_cancel and finish.state == "interrupted" and not any(s.open for s in state.sources.values()):
+        stopped = how.only_cancel or catcher.received or finish.state != "interrupted"
+        if not stopped and not any(source.open for source in state.sources.values()):
             raise NoSourceError(finish.reason, f"mend it, then: hsm complete {layout.sweep_id}")
         return finish, state
 
