@@ -80,7 +80,7 @@ class FaultsOfACluster:
         site.declare(6)
         site.behave("sleep 4")
         process = site.begin()
-        site.started(6)
+        site.began(6)
         site.break_command(
             site.cluster.commands[1], lie.replace("{timeout}", site.cluster.refusals["timeout"]), always=True
         )
@@ -107,7 +107,7 @@ class FaultsOfACluster:
         site.declare(4)
         site.behave("sleep 3")
         process = site.begin()
-        site.started(4)
+        site.began(4)
         site.break_command(site.cluster.commands[1], "exec sleep 15")
         code, said = site.end(process)
         assert code == 0, said
@@ -119,7 +119,7 @@ class FaultsOfACluster:
         site.declare(3)
         site.behave("sleep 12")
         process = site.begin("here")
-        site.started(3)
+        site.began(3)
         site.break_command(site.cluster.commands[1], "exit 0", always=True)
         time.sleep(7)
         site.mend()
@@ -151,7 +151,7 @@ class FaultsOfACluster:
         """Killed again and again while a sweep runs, and nothing is lost or doubled."""
         site.declare(30)
         site.behave("sleep 0.$n")
-        sources = f"{site.cluster.kind}:8"
+        sources = "here:8"
         process = site.begin(sources)
         for pause in (0.3, 0.6, 1.1, 0.9, 1.7, 0.5, 2.3):
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -168,7 +168,7 @@ class FaultsOfACluster:
         site.declare(6)
         site.behave("sleep 3")
         process = site.begin()
-        site.started(6)
+        site.began(6)
         site.kill(process)
         site.until(lambda: not site.cluster.jobs(), "the queue is empty")
         site.complete()
@@ -181,8 +181,8 @@ class FaultsOfACluster:
         """It answers nobody while tasks run, and again later: the sweep waits, and completes."""
         site.declare(12)
         site.behave("sleep 1")
-        process = site.begin(f"{site.cluster.kind}:6")
-        site.started(3)
+        process = site.begin("here:6")
+        site.began(3)
         site.cluster.stop()
         time.sleep(4)
         site.cluster.start()

@@ -82,6 +82,7 @@ class BatchSite:
         self.root = folder / "project"
         for place in (self.beside / "faults", self.beside / "bin", self.root / "sweeps"):
             place.mkdir(parents=True)
+        self.gate = f'until [ -e "{self.beside}/gate" ]; do sleep 0.1; done'
         for name in cluster.commands:
             wrapper = self.beside / "bin" / name
             real = shutil.which(name)
@@ -93,7 +94,8 @@ class BatchSite:
         self._started: List[subprocess.Popen[bytes]] = []
 
     def configure(self, resources: Mapping[str, Any] = {}, **source: Any) -> None:
-        """Write hsm_config.yaml, with a cluster named `here`."""
+        """Write hsm_config.yaml, with a cluster named `here`, asked more often than anyone should."""
+        source = {"poll": 1, "lost_grace": 3, "calls_per_minute": 6000, **source}
         config = {
             "project": {"script": "task.sh", "python": "/bin/sh", "env": {"SITE": str(self.beside)}},
             "compute": {"grace": 1},
@@ -123,6 +125,10 @@ class BatchSite:
         """What a task does besides writing its line; `$n` is its number."""
         (self.beside / "behaviour").write_text(shell)
 
+    def open_gate(self) -> None:
+        """Tasks that wait at `gate`, as a line of their behaviour, go on."""
+        (self.beside / "gate").touch()
+
     def break_command(self, name: str, shell: str, always: bool = False) -> None:
         """From now on a command does this instead, once or always; `real "$@"` is the true one."""
         path = self.beside / "faults" / (f"{name}.always" if always else name)
@@ -137,15 +143,15 @@ class BatchSite:
 
     # --- hsm
 
-    def start(self, *words: str) -> subprocess.Popen[bytes]:
+    def start(self, *words: str, env: Mapping[str, str] = {}) -> subprocess.Popen[bytes]:
         """Start a command of hsm, in a session of its own."""
         number = len(self._started)
-        env = {**os.environ, "PATH": f"{self.beside}/bin{os.pathsep}{os.environ['PATH']}"}
+        path = f"{self.beside}/bin{os.pathsep}{os.environ['PATH']}"
         with open(self.beside / f"said.{number}", "wb") as said:
             process = subprocess.Popen(
                 [sys.executable, "-m", "hsm_core", *words],
                 cwd=self.root,
-                env=env,
+                env={**os.environ, "PATH": path, **env},
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
@@ -154,9 +160,9 @@ class BatchSite:
         self._started.append(process)
         return process
 
-    def begin(self, sources: str = "", *words: str) -> subprocess.Popen[bytes]:
-        """Start the sweep `s`."""
-        return self.start("run", "--sources", sources or self.cluster.kind, "--sweep-id", "s", *words)
+    def begin(self, sources: str = "here", *words: str) -> subprocess.Popen[bytes]:
+        """Start `hsm run` of a sweep named `s`."""
+        return self.start("run", "--sources", sources, "--sweep-id", "s", *words)
 
     def said(self, process: subprocess.Popen[bytes]) -> str:
         """What a command has printed."""
@@ -164,7 +170,7 @@ class BatchSite:
 
     def end(self, process: subprocess.Popen[bytes]) -> Tuple[int, str]:
         """Wait for the end of a command; its exit code and what it printed, which is never a traceback."""
-        code = process.wait(_DEADLINE_S)
+        code = process.wait(float(os.environ.get("HSM_TEST_DEADLINE", _DEADLINE_S)))
         said = self.said(process)
         assert "Traceback" not in said, said
         return code, said
@@ -173,11 +179,15 @@ class BatchSite:
         """Run a command of hsm to its end."""
         return self.end(self.start(*words))
 
-    def run(self, sources: str = "", *words: str) -> str:
+    def run(self, sources: str = "here", *words: str) -> str:
         """`hsm run` of a sweep named `s`, which completes; what it printed."""
-        code, said = self.end(self.begin(sources, *words))
+        return self.completes(self.begin(sources, *words))
+
+    def completes(self, process: subprocess.Popen[bytes], once: bool = True) -> str:
+        """Wait for a controller that brings the sweep to its end, and hold it to the proof; what it printed."""
+        code, said = self.end(process)
         assert code == 0, said
-        self.check()
+        self.check(once)
         return said
 
     def complete(self) -> str:
@@ -227,7 +237,7 @@ class BatchSite:
         lines = (self.beside / "ledger").read_text().splitlines()
         return next(line.split()[3] for line in lines if line.startswith(f"{index} "))
 
-    def started(self, count: int) -> None:
+    def began(self, count: int) -> None:
         """Wait until so many tasks have begun."""
         self.until(lambda: len(self.ledger()) >= count, f"{count} tasks have begun")
 
@@ -235,6 +245,10 @@ class BatchSite:
         """The commands of the scheduler that were called, with their arguments."""
         path = self.beside / "calls"
         return path.read_text().splitlines() if path.exists() else []
+
+    def calls_of(self, name: str) -> List[List[str]]:
+        """The calls of one command, as argv."""
+        return [line.split() for line in self.calls() if line.split()[0] == name]
 
     def counted(self) -> Mapping[str, int]:
         """How often each command was called."""

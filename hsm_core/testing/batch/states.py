@@ -19,7 +19,7 @@ class StatesOfJobs:
         site.declare(3)
         site.behave('[ "$n" != 1 ] || exec sleep 60')
         process = site.begin()
-        site.started(3)
+        site.began(3)
         site.cluster.outsider("cancel", site.job_of(1))
         code, said = site.end(process)
         assert code == 1, said
@@ -31,7 +31,7 @@ class StatesOfJobs:
         site.declare(3)
         site.behave('[ "$HSM_ATTEMPT$n" != 11 ] || exec sleep 60')
         process = site.begin()
-        site.started(3)
+        site.began(3)
         site.cluster.outsider("cancel", site.job_of(1))
         assert site.end(process)[0] == 1
         site.complete()
@@ -44,7 +44,7 @@ class StatesOfJobs:
         site.declare(6)
         site.behave("exec sleep 60")
         process = site.begin("here")
-        site.started(2)
+        site.began(2)
         site.cluster.outsider("cancel", *site.cluster.jobs())
         code, said = site.end(process)
         assert code == 1, said
@@ -57,7 +57,7 @@ class StatesOfJobs:
         site.declare(4)
         site.behave("sleep 2")
         process = site.begin("here")
-        site.started(2)
+        site.began(2)
         ids = site.cluster.jobs()
         site.cluster.outsider("hold", *ids)
         site.until(lambda: site.counts("held") > (0,), "hsm says that tasks are held")
@@ -71,7 +71,7 @@ class StatesOfJobs:
         site.declare(1)
         site.behave("for i in 1 2 3 4 5 6; do sleep 0.5; done")
         process = site.begin()
-        site.started(1)
+        site.began(1)
         site.cluster.outsider("suspend", site.job_of(0))
         time.sleep(5)
         assert site.counts("completed") == (0,)
@@ -86,7 +86,7 @@ class StatesOfJobs:
         site.declare(2)
         site.behave('[ "$HSM_ATTEMPT" != 1 ] || exec sleep 3')
         process = site.begin("here")
-        site.started(2)
+        site.began(2)
         site.cluster.outsider("requeue", site.job_of(0))
         code, said = site.end(process)
         assert code == 0, said
@@ -107,8 +107,8 @@ class StatesOfJobs:
         """Nothing of the sweep is left in the queue, and the tasks are cancelled, not failed."""
         site.declare(8)
         site.behave("exec sleep 60")
-        process = site.begin(f"{site.cluster.kind}:3")
-        site.started(3)
+        process = site.begin("here:3")
+        site.began(3)
         code, said = site.hsm("cancel", "s")
         assert code == 0, said
         site.end(process)
@@ -120,7 +120,7 @@ class StatesOfJobs:
         site.declare(3)
         site.behave('[ "$n" != 1 ] || exec sleep 60; sleep 4')
         process = site.begin()
-        site.started(3)
+        site.began(3)
         code, said = site.hsm("cancel", "s", "2")
         assert code == 0, said
         site.end(process)

@@ -60,7 +60,7 @@ class SweepsOnACluster:
         """No more tasks run at once than the source has slots, over several submissions."""
         site.declare(7)
         site.behave('echo s >> "$SITE/live"; sleep 0.5; echo e >> "$SITE/live"')
-        site.run(f"{site.cluster.kind}:2")
+        site.run("here:2")
         alive = most = 0
         for word in (site.beside / "live").read_text().split():
             alive += 1 if word == "s" else -1
@@ -71,7 +71,7 @@ class SweepsOnACluster:
         """Exit codes, signals and time limits are in the records, and in the counts."""
         site.declare(5)
         site.behave("case $n in 1) exit 3;; 2) kill -SEGV $$;; 3) sleep 60;; esac")
-        code, said = site.end(site.begin("", "--timeout", "2", "--keep-going"))
+        code, said = site.end(site.begin("here", "--timeout", "2", "--keep-going"))
         assert code == 1, said
         assert site.counts("completed", "failed", "timeout") == (2, 2, 1), site.facts()["counts"]
         assert "exit_code: 3" in site.record(1)

@@ -145,6 +145,11 @@ class Cluster:
     :param extra: lines for slurm.conf; a key that is there already is replaced by the last line that has it.
     """
 
+    kind = "slurm"
+    commands = ("sbatch", "squeue", "sacct", "scancel", "scontrol", "sacctmgr")
+    array_directive = "#SBATCH --array="
+    job_variable = "SLURM_JOB_ID"
+
     def __init__(
         self,
         *,
