@@ -52,7 +52,7 @@ class Strategy(Protocol):
         """Choose sources for some of `tasks`.
 
         :param tasks: indices that wait, in order of preference.
-        :param sources: sources with room, in the order of `--sources`.
+        :param sources: sources with room, in the order in which the sweep met them.
         :param limit: how many assignments may be made at most.
         :returns: at most `limit` pairs, no task twice, no source beyond its `free`. Fewer than possible is legal:
             a strategy may keep a task back for a better source. The core drops what breaks these rules.
@@ -64,7 +64,8 @@ class Outlook:
     """What a `Planner` may know of the sweep at the moment of a decision.
 
     :param tasks: indices that wait, in order of preference: as many as could be given out now.
-    :param sources: all sources that can be spoken to, in the order of `--sources`; those that are full have `free` 0.
+    :param sources: all that can be spoken to, in the order in which the sweep met them; `free` is 0 where there is no
+        room.
     :param limit: how many assignments may be made at most.
     :param waiting: how many tasks wait in all, `tasks` included.
     :param longest_s: the longest that a task may run (`--timeout`, or the walltime it asks for), seconds; None: nobody
