@@ -72,7 +72,7 @@ def test_uneven_tasks_end_soon_after(scenario):
 @WORLDS
 @given(scenarios(failures=[0.0], limits=False))
 def test_queues_cost_little_more(scenario):
-    """Where tasks queue, some generations are spent until it is known how many to keep there: three, and their polls."""
+    """Where tasks queue, generations pass until it is known how many to keep there: three at most, and their polls."""
     assert simulate(scenario, Fastest(0)).makespan_s <= at_best_s(scenario) + 3 * longest_alone_s(scenario) + 60.0
 
 
