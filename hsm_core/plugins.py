@@ -164,15 +164,25 @@ class Plugins:
         :raises NoSourceError: nobody offers its kind, or that kind of host.
         """
         offered = self.source_type(spec.kind)
-        where = spec.options.get("host")
-        if offered.over_host is None or not isinstance(where, str):
+        host = self.make_host(spec)
+        if offered.over_host is None or host is None:
             return offered.factory(spec)
+        return offered.over_host(spec, host)
+
+    def make_host(self, spec: SourceSpec) -> Optional[Host]:
+        """The host that a source's option `host` names, not connected; None where its kind takes none, or none is named.
+
+        :raises NoSourceError: nobody offers the source's kind, or that kind of host.
+        """
+        where = spec.options.get("host")
+        if self.source_type(spec.kind).over_host is None or not isinstance(where, str):
+            return None
         kind, colon, address = where.partition(":")
         if not colon:
             raise NoSourceError(
                 f"{spec.id}: the host {where!r} does not say how it is reached", f"host: ssh:{where} in hsm_config.yaml"
             )
-        return offered.over_host(spec, self.host_type(kind).factory(address, spec.options.get("host_options", {})))
+        return self.host_type(kind).factory(address, spec.options.get("host_options", {}))
 
     def host_type(self, kind: str) -> HostType:
         """A kind of host. :raises NoSourceError: when no plugin offers it."""

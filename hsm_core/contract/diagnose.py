@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Callable, Optional
 
+from .host import Host
 from .task import TaskResources
 
 __all__ = ["DiagnoseContext", "SkipStage", "Stage"]
@@ -39,9 +40,12 @@ class DiagnoseContext:
     :param say: takes a line on what a stage waits for, which is shown while it does; from any thread.
     :param at_end: takes a function to call when the last stage is over, whatever came of it; the last one taken is
         called first.
+    :param host: the machine that the source is driven over, where its option `host` names one; None: this machine. It
+        connects when it is used, and the core closes it.
     """
 
     project_dir: str
     resources: TaskResources = field(default_factory=TaskResources)
     say: Callable[[str], None] = lambda line: None
     at_end: Callable[[Callable[[], None]], None] = lambda function: None
+    host: Optional[Host] = None

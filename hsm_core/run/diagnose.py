@@ -52,12 +52,15 @@ def diagnose(
 
     :param patience_s: how long the one task may take from its submission to its end.
     :param say: takes lines on what is being waited for, from any thread.
-    :raises NoSourceError: no plugin offers this kind.
+    :raises NoSourceError: no plugin offers this kind, or the kind of host that it is driven over.
     """
     kind = plugins.source_type(spec.kind)
     with contextlib.ExitStack() as at_end:
+        host = plugins.make_host(spec)
+        if host is not None:
+            _at_end(at_end, host.close)
         context = DiagnoseContext(
-            str(config.project_dir), config.config.resources, say, lambda function: _at_end(at_end, function)
+            str(config.project_dir), config.config.resources, say, lambda function: _at_end(at_end, function), host
         )
         trial = Trial(spec, config, plugins, patience_s, say)
         at_end.callback(trial.end)

@@ -4,30 +4,46 @@ from __future__ import annotations
 
 import difflib
 import os
+import time
 from typing import Iterable, NoReturn, Sequence
 
-from ..contract import DiagnoseContext, Host, SourceSpec
+from ..contract import DiagnoseContext, SourceSpec, Stage
 from ..errors import NoSourceError
 from .batch_scheduler import Scheduler
 from .budget import CallBudget, budget_dir
 from .dialect import Dialect, Output
+from .local_host import LocalHost
 
 __all__ = ["Bench"]
 
 _NOT_FOUND = 127
 _CALLS_PER_MINUTE = 30
+_CONNECT_S = 60.0
 
 
 class Bench:
-    """A cluster that is looked at, through its commands on a host, which is closed at the end."""
+    """A cluster that is looked at, through its commands on the host that it is driven over, or here."""
 
-    def __init__(self, host: Host, dialect: Dialect, spec: SourceSpec, context: DiagnoseContext) -> None:
-        self.host = host
+    def __init__(self, dialect: Dialect, spec: SourceSpec, context: DiagnoseContext) -> None:
+        self.host = host = context.host or LocalHost()
         self.dialect = dialect
         self.spec = spec
         self.context = context
         self.scheduler = Scheduler(host, dialect, CallBudget(budget_dir(dialect.name, os.environ), _CALLS_PER_MINUTE))
-        context.at_end(host.close)
+
+    def way(self) -> Sequence[Stage]:
+        """What is looked at first: the host, where there is one between us and the scheduler."""
+        return () if self.host.is_here else (Stage("host", self._knock, _CONNECT_S),)
+
+    def _knock(self) -> str:
+        self.host.run(["true"], timeout_s=_CONNECT_S)
+        began = time.monotonic()
+        self.host.run(["true"], timeout_s=_CONNECT_S)
+        return f"{self.host.name}: a command takes {(time.monotonic() - began) * 1000:.0f} ms"
+
+    def default(self, variable: str) -> str:
+        """What a person has set for all their jobs, on the host; empty when nothing."""
+        return self.scheduler.environment.get(variable, "")
 
     def find(self, commands: Sequence[str], remedy: str) -> Output:
         """What the last of these commands says of its version. :raises NoSourceError: one of them is not there."""

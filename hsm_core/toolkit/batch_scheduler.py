@@ -46,6 +46,7 @@ class Scheduler:
         self._next_query = float("inf")
         self._user = ""
         self._prefix: Optional[List[str]] = None
+        self._environment: Optional[Dict[str, str]] = None
 
     # --- when
 
@@ -170,6 +171,15 @@ class Scheduler:
             self._user = self._host.run(["id", "-un"], timeout_s=20.0).stdout.decode("utf-8", "replace").strip()
         return self._user
 
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What commands on the host find in their environment. :raises OSError: when it does not say."""
+        if self._environment is None:
+            shown = self._host.run(["env", "-0"], timeout_s=20.0).stdout.decode("utf-8", "surrogateescape")
+            pairs = (line.partition("=") for line in shown.split("\0") if "=" in line)
+            self._environment = {name: value for name, _, value in pairs}
+        return self._environment
+
     # --- how
 
     def _under_our_name(self, targets: Sequence[Target]) -> List[Elements]:
@@ -224,7 +234,5 @@ class Scheduler:
 
     def _without_leaks(self) -> List[str]:
         """How to run a command without what an outer job left in the environment: when hsm itself runs in a job."""
-        shown = self._host.run(["env", "-0"], timeout_s=20.0).stdout.decode("utf-8", "surrogateescape")
-        names = [line.partition("=")[0] for line in shown.split("\0") if "=" in line]
-        leaks = [name for name in names if self._dialect.leaks(name)]
+        leaks = [name for name in self.environment if self._dialect.leaks(name)]
         return ["env", *(word for name in leaks for word in ("-u", name))] if leaks else []

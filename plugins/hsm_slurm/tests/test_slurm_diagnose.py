@@ -27,10 +27,12 @@ class Recorded:
     """A login node where each command prints what it is told to, by its first two words."""
 
     name = "login1"
+    is_here = False
 
     def __init__(self, **answers):
         self.answers = {
             "env -0": (0, "HOME=/root\0", ""),
+            "true": (0, "", ""),
             "id -un": (0, "me\n", ""),
             "sbatch --version": (0, "slurm 23.02.7\n", ""),
             "squeue --version": (0, "slurm 23.02.7\n", ""),
@@ -69,8 +71,8 @@ def _own_budget(tmp_path, monkeypatch):
 
 def look(stage, host=None, resources=None, **options):
     """What one stage finds; "skipped" or the failure and its remedy."""
-    context = DiagnoseContext("/project", resources or TaskResources())
-    found = {one.name: one for one in stages(host or Recorded(), SourceSpec("slurm", "here", None, options), context)}
+    context = DiagnoseContext("/project", resources or TaskResources(), host=host or Recorded())
+    found = {one.name: one for one in stages(SourceSpec("slurm", "here", None, options), context)}
     try:
         return found[stage].work()
     except SkipStage as skip:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from hsm_core.contract import DiagnoseContext, Host, SourceSpec, Stage
+from hsm_core.contract import DiagnoseContext, SourceSpec, Stage
 from hsm_core.errors import NoSourceError
 from hsm_core.toolkit.batch_diagnose import Bench
 
@@ -17,9 +17,9 @@ from .script import show_time
 __all__ = ["stages"]
 
 
-def stages(host: Host, spec: SourceSpec, context: DiagnoseContext) -> Sequence[Stage]:
+def stages(spec: SourceSpec, context: DiagnoseContext) -> Sequence[Stage]:
     """What is looked at, in order; every later question is in vain when an earlier one has no answer."""
-    bench = Bench(host, PbsDialect(), spec, context)
+    bench = Bench(PbsDialect(), spec, context)
 
     def tools() -> str:
         bench.find(("qsub", "qdel"), "go where the commands of PBS are (a login node), or: module load pbs")
@@ -37,6 +37,7 @@ def stages(host: Host, spec: SourceSpec, context: DiagnoseContext) -> Sequence[S
         return f"arrays of {found.array_size}, {queued} in the queue"
 
     return (
+        *bench.way(),
         Stage("tools", tools),
         Stage("server", server, 60.0),
         Stage("queue", lambda: _queue(bench), 60.0),

@@ -38,13 +38,9 @@ def _make_over(spec: SourceSpec, host: Host) -> Source:
 
 
 def _stages(spec: SourceSpec, context: DiagnoseContext) -> Sequence[Stage]:
-    if "host" in spec.options:
-        return ()  # these look at the tools that are here; what is elsewhere is tried by opening it
-    from hsm_core.toolkit import LocalHost
-
     from .diagnose import stages
 
-    return stages(LocalHost(), spec, context)
+    return stages(spec, context)
 
 
 @hookimpl

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import Sequence
 
-from hsm_core.contract import Acceptance, DiagnoseContext, Host, SkipStage, SourceSpec, Stage
+from hsm_core.contract import Acceptance, DiagnoseContext, SkipStage, SourceSpec, Stage
 from hsm_core.errors import NoSourceError
 from hsm_core.toolkit.batch_diagnose import Bench
 from hsm_core.toolkit.batch_request import job_request
@@ -35,10 +34,11 @@ _REMEDIES = (
 """Words of a refusal in small letters, and what to do about it; the first that fits counts."""
 
 
-def stages(host: Host, spec: SourceSpec, context: DiagnoseContext) -> Sequence[Stage]:
+def stages(spec: SourceSpec, context: DiagnoseContext) -> Sequence[Stage]:
     """What is looked at, in order; every later question is in vain when an earlier one has no answer."""
-    cluster = _Cluster(host, SlurmDialect(), spec, context)
+    cluster = _Cluster(SlurmDialect(), spec, context)
     return (
+        *cluster.way(),
         Stage("tools", cluster.tools),
         Stage("controller", cluster.controller, 60.0),
         Stage("partition", cluster.partition, 60.0),
@@ -68,7 +68,7 @@ class _Cluster(Bench):
         output = self.scheduler.ask(partitions_command())
         _must_be_well(output)
         there = read_partitions(output)
-        asked = str(self.spec.options.get("partition") or os.environ.get("SBATCH_PARTITION") or "")
+        asked = str(self.spec.options.get("partition") or self.default("SBATCH_PARTITION") or "")
         names = [name for name in asked.split(",") if name]
         if not names:
             names = [name for name, one in there.items() if is_default(one)]
@@ -95,8 +95,8 @@ class _Cluster(Bench):
     def account(self) -> str:
         """The user may submit by the account and quality of service that are asked for."""
         options = self.spec.options
-        account = str(options.get("account") or os.environ.get("SBATCH_ACCOUNT") or "")
-        qos = str(options.get("qos") or os.environ.get("SBATCH_QOS") or "")
+        account = str(options.get("account") or self.default("SBATCH_ACCOUNT") or "")
+        qos = str(options.get("qos") or self.default("SBATCH_QOS") or "")
         user = self.scheduler.user
         show_config, show_associations, _ = limits_commands(user)
         output = self.scheduler.ask(show_config)
@@ -123,13 +123,14 @@ class _Cluster(Bench):
 
     def request(self) -> str:
         """A job that asks for what tasks ask for could be submitted."""
+        folder = self.context.project_dir if self.host.is_here else "/"
         job = job_request(
             self.spec.options,
             "hsm-test",
             self.context.resources,
             ("true",),
-            folder=self.context.project_dir,
-            output=self.context.project_dir,
+            folder=folder,
+            output=folder,
         )
         sbatch, *words, _ = self.dialect.submit(job, "-")
         text = script_text(self.dialect, job)
