@@ -21,6 +21,7 @@ from .contract import (
     Attempt,
     DiscoverRequest,
     Handle,
+    Host,
     HostType,
     PollResult,
     PushPlan,
@@ -170,7 +171,7 @@ class Plugins:
         return offered.over_host(spec, host)
 
     def make_host(self, spec: SourceSpec) -> Optional[Host]:
-        """The host that a source's option `host` names, not connected; None where its kind takes none, or none is named.
+        """The host that a source's option `host` names, not connected; None where none is, or its kind takes none.
 
         :raises NoSourceError: nobody offers the source's kind, or that kind of host.
         """
