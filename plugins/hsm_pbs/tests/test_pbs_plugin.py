@@ -27,7 +27,7 @@ def test_good_options(options):
     jsonschema.validate(options, OPTIONS_SCHEMA)
 
 
-@pytest.mark.parametrize("options", [{"partition": "gpu"}, {"queue": ""}, {"account": "a\nb"}, {"project": 1}])
+@pytest.mark.parametrize("options", [{"partition": "gpu"}, {"queue": ""}, {"account": "a\nb"}, {"charge_project": 1}])
 def test_bad_options(options):
     """A misspelt option, or a value that could not be a directive, is refused before anything starts."""
     with pytest.raises(jsonschema.ValidationError):

@@ -48,7 +48,7 @@ def test_an_array_that_cannot_be_throttled():
 def test_resources():
     """One chunk of what is asked for."""
     asked = {"cpus": 4, "memory_mb": 2048, "gpus": 2, "gpu_type": "A100", "walltime_s": 93784.5}
-    options = {"queue": "gpu", "account": "my lab", "project": "p1", "place": "excl", "select": "host=n1"}
+    options = {"queue": "gpu", "account": "my lab", "charge_project": "p1", "place": "excl", "select": "host=n1"}
     found = directives(**asked, options=options, native=("-m abe",), after=("7.h", "8[].h"))
     for line in (
         "-l select=1:ncpus=4:mem=2048mb:ngpus=2:gpu_type=A100:host=n1",
@@ -78,7 +78,7 @@ def test_resources_on_torque():
     ):
         assert line in found
     with pytest.raises(ConfigError, match="no projects"):
-        directives(TQ, options={"project": "p1"})
+        directives(TQ, options={"charge_project": "p1"})
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0.2, "00:00:01"), (60, "00:01:00"), (360000, "100:00:00")])

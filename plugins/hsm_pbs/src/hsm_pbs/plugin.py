@@ -14,7 +14,7 @@ OPTIONS_SCHEMA: Mapping[str, Any] = batch_schema(
     {
         "queue": one_line("Queue to submit to."),
         "account": one_line("Account that is charged (-A)."),
-        "project": one_line("Project that is charged (-P); not on Torque."),
+        "charge_project": one_line("Project that is charged (-P); not on Torque."),
         "select": one_line("More that each chunk asks for, as it stands in a selection: `host=n1:arch=linux`."),
         "place": one_line("How chunks are placed: `excl`, `scatter` …"),
         "gpu_type_resource": one_line("What the cluster calls the type of a GPU in a selection; `gpu_type` otherwise."),
@@ -46,17 +46,8 @@ def _stages(spec: SourceSpec, context: DiagnoseContext) -> Sequence[Stage]:
 @hookimpl
 def hsm_source_types() -> List[SourceType]:
     """The kind `pbs`: a cluster whose commands are here, or on a machine that is reached from here."""
-    return [
-        SourceType(
-            "pbs",
-            _make,
-            OPTIONS_SCHEMA,
-            family="batch",
-            summary="a PBS cluster (OpenPBS, PBS Pro, Torque), tasks as job arrays",
-            diagnose=_stages,
-            over_host=_make_over,
-        )
-    ]
+    summary = "a PBS cluster (OpenPBS, PBS Pro, Torque), tasks as job arrays"
+    return [SourceType("pbs", _make, OPTIONS_SCHEMA, "batch", summary, diagnose=_stages, over_host=_make_over)]
 
 
 @hookimpl

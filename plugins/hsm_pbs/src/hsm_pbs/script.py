@@ -37,10 +37,10 @@ def directives(job: JobRequest, flavour: Flavour) -> List[str]:
         lines.append(f"-l walltime={show_time(job.walltime_s)}")
     if job.after:
         lines.append(f"-W depend={_depend(job.after, flavour)}")
-    named = (("queue", "-q"), ("account", "-A"), ("project", "-P"))
+    named = (("queue", "-q"), ("account", "-A"), ("charge_project", "-P"))
     lines += [f"{letter} {_quoted(options[option])}" for option, letter in named if option in options]
-    if "project" in options and flavour.array == "-t":
-        raise ConfigError("Torque has no projects: -P means something else there", "take `project` from the source")
+    if "charge_project" in options and flavour.array == "-t":
+        raise ConfigError("Torque has no projects: -P means something else there", "take `charge_project` away")
     return [f"#PBS {_checked(line)}" for line in (*lines, *job.native)]
 
 
