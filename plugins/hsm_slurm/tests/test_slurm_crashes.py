@@ -107,15 +107,16 @@ def test_at_random(site):
     rng = random.Random(_SEED)
     site.declare(48)
     site.behave("sleep 1.$n")
+    process = site.begin("here:8")
+    site.until((site.layout.private / "settings.json").exists)  # what is killed before has declared nothing
     for _ in range(_AT_RANDOM):
-        made = (site.layout.private / "settings.json").exists()
-        process = site.start("complete", "s") if made else site.begin("here:8")
         try:
             process.wait(rng.uniform(0.2, 1.8))
             raise AssertionError(f"it ended by itself: {site.said(process)}")
         except subprocess.TimeoutExpired:
             kill(process)
-    site.completes(site.start("complete", "s"))
+        process = site.start("complete", "s")
+    site.completes(process)
 
 
 def test_leaving_and_coming_back(site):
