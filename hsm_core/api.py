@@ -17,10 +17,11 @@ from .engine.state import SweepState
 from .plugins import Plugins, load
 from .run.conduct import Conduct, begin, conduct, replay_sweep
 from .run.prepare import Prepared, RunOptions, prepare
+from .run.wishes import Wish
 from .store import sweeps
 from .store.layout import ProjectLayout, SweepLayout
 
-__all__ = ["Conduct", "Project", "RunOptions", "Sweep"]
+__all__ = ["Conduct", "Project", "RunOptions", "Sweep", "Wish"]
 
 
 class Sweep:

@@ -21,6 +21,8 @@ _COMMANDS = {
     "monitor": ("monitor:monitor", "Watch sweeps live, or list recent ones."),
     "complete": ("complete:complete", "Finish a sweep: run what is missing, and what failed if asked."),
     "cancel": ("cancel:cancel", "End a sweep, or some of its tasks."),
+    "pause": ("pause:pause", "Start nothing more of a sweep for a while."),
+    "resume": ("pause:resume", "Go on with a sweep that was paused."),
     "logs": ("logs:logs", "Show what a task printed."),
     "explain": ("explain:explain", "Tell the evidence behind a task's state."),
     "export": ("export:export", "Write parameters, metrics and times of all tasks as a table."),

@@ -26,7 +26,7 @@ from .events import Event, make
 from .instructions import Cancel, Collect, Find, Finish, Instruction, Submit
 from .interpret import interpret_answers, interpret_found, interpret_observation
 from .reduce import reduce
-from .state import IN_FLIGHT, LiveTask, SourceState, SweepState
+from .state import IN_FLIGHT, UNSTARTED, LiveTask, SourceState, SweepState
 from .troubles import Troubles
 
 __all__ = ["Cancel", "Collect", "Engine", "Find", "Finish", "Instruction", "Submit"]
@@ -65,7 +65,7 @@ class Engine:
         self._troubles: Dict[str, Troubles] = {}
         self._expected: Set[str] = set()
         self._assigner = Assigner(state, strategy, self._capabilities, self._expected, self._speaks, longest_s)
-        self._resting = False
+        self._resting: Optional[str] = None
         self._interrupted: Optional[str] = None
         self._at_once = False
         self._leave_by: Optional[float] = None
@@ -177,6 +177,14 @@ class Engine:
         """A person asked to end these tasks, or all."""
         return self._take([make("cancelling", now, tasks=None if tasks is None else list(tasks))])
 
+    def pause(self, reason: str, now: float) -> List[Event]:
+        """Start nothing more, take back what waits at sources, and let run what runs, until `resume`."""
+        return self._take([make("paused", now, reason=reason)]) if self.state.paused is None else []
+
+    def resume(self, reason: str, now: float) -> List[Event]:
+        """Go on where `pause` stopped."""
+        return self._take([make("resumed", now, reason=reason)]) if self.state.paused is not None else []
+
     def interrupt(self, reason: str, at_once: bool = False) -> None:
         """Start nothing more; end what runs on sources that say so; then finish, or finish at once."""
         self._interrupted = self._interrupted or reason
@@ -184,9 +192,9 @@ class Engine:
             self._at_once = True
             self._told_to_end.clear()
 
-    def rest(self) -> None:
-        """Start nothing, leave alone what runs, and finish when all that was cancelled has ended."""
-        self._resting = True
+    def rest(self, reason: str) -> None:
+        """Start nothing, leave alone what runs, and finish when all that is to end, or is taken back, has ended."""
+        self._resting = reason
 
     def _take(self, events: List[Event]) -> List[Event]:
         for event in events:
@@ -200,13 +208,14 @@ class Engine:
         events: List[Event] = []
         instructions: List[Instruction] = []
         self._hold_if_hopeless(events, now)
-        if not (self._interrupted or self._resting or self.state.held or self.state.cancelling):
+        stopped = self._interrupted or self._resting or self._takes_back or self.state.cancelling
+        if not stopped:
             assigned, submissions = self._assigner.assign(now)
             events += assigned
             instructions += submissions
         if self._to_find:
             self._find(instructions, now)
-        if self._interrupted or self.state.held or self.state.cancelling or self.state.ending:
+        if self._interrupted or self._takes_back or self.state.ending:
             self._end(instructions, now)
         instructions += self._collections.due(now, self._speaks, self._is_ending())
         finish = self._finish(now)
@@ -249,11 +258,18 @@ class Engine:
             if attempt in self._told_to_end or not self._speaks(task.source, now):
                 continue
             interrupted = self._interrupted and self._capabilities[task.source].interrupts
-            # A hold takes back what waits at a source, and lets run what runs.
-            if task.cancelling or interrupted or (self.state.held and task.state is not TaskState.RUNNING):
+            if interrupted or self._is_to_end(task):
                 self._told_to_end.add(attempt)
                 by_source.setdefault(task.source, {})[attempt] = task.handle
         instructions.extend(Cancel(source, handles) for source, handles in by_source.items())
+
+    @property
+    def _takes_back(self) -> bool:
+        """A hold or a pause takes back what waits at a source, and lets run what runs."""
+        return self.state.held is not None or self.state.paused is not None
+
+    def _is_to_end(self, task: LiveTask) -> bool:
+        return task.cancelling or (self._takes_back and task.state in UNSTARTED)
 
     def not_ended(self, attempts: Iterable[Attempt]) -> None:
         """The source could not be told to end these; tell it again."""
@@ -275,9 +291,9 @@ class Engine:
             waits = self._to_wait_for() and (self._leave_by is None or now < self._leave_by)
             return None if waits else Finish("interrupted", self._interrupted)
         if self._resting:
-            waits = any(task.cancelling and self._is_heard_of(task) for task in state.live.values())
-            return None if waits else Finish("interrupted", "cancelled")
-        if self._expected:
+            waits = any(self._is_to_end(task) and self._is_heard_of(task) for task in state.live.values())
+            return None if waits else Finish("interrupted", self._resting)
+        if self._expected or (state.paused is not None and not state.held):
             return None
         within_reach = [source for source in state.sources.values() if source.id in self._capabilities]
         holders = [source for source in within_reach if source.in_flight]

@@ -118,6 +118,11 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
     },
     "held": {"": "Nothing new is started until a person says so.", "reason": "why"},
     "released": {"": "The hold is over.", "reason": "who says so"},
+    "paused": {
+        "": "A person asked that nothing more is started. It holds for later controllers too, until `resumed`.",
+        "reason": "who says so",
+    },
+    "resumed": {"": "The pause is over.", "reason": "who says so"},
     "note": {"": "Something worth remembering that changes no state.", "text": "what"},
     "closed": {
         "": "A controller let the sweep go.",

@@ -329,6 +329,14 @@ def _released(state: SweepState, event: Event) -> None:
     state.alike.clear()
 
 
+def _paused(state: SweepState, event: Event) -> None:
+    state.paused = event["reason"]
+
+
+def _resumed(state: SweepState, event: Event) -> None:
+    state.paused = None
+
+
 def _note(state: SweepState, event: Event) -> None:
     """Changes nothing; `hsm explain` and the logs show it."""
 
@@ -357,6 +365,8 @@ _REDUCERS: Dict[str, Callable[[SweepState, Event], None]] = {
     "source": _source_changed,
     "held": _held,
     "released": _released,
+    "paused": _paused,
+    "resumed": _resumed,
     "note": _note,
     "closed": _closed,
 }

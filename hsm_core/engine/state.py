@@ -175,6 +175,8 @@ class SweepState:
         self.unanswered: Dict[str, Set[int]] = {}
         """Token -> tasks that were assigned under it and have no answer yet."""
         self.held: Optional[str] = None
+        self.paused: Optional[str] = None
+        """Why nothing is started, since a person asked for it; it outlives controllers."""
         self.alike: Dict[str, Set[int]] = {}
         """Failure signature -> tasks that failed so, until the first success."""
         self.failures: Counter[str] = Counter()
@@ -230,7 +232,7 @@ class SweepState:
         return TaskState.CANCELLED if self.rest_cancelled else TaskState.PENDING
 
     def sweep_state(self) -> str:
-        """`running`, `held`, `cancelled`, `completed`, `completed_with_failures`, `interrupted`.
+        """`running`, `held`, `paused`, `cancelled`, `completed`, `completed_with_failures`, `interrupted`.
 
         A controller that was killed could not say so: `running` needs a look at the lease as well.
         """
@@ -242,6 +244,8 @@ class SweepState:
             return "completed"
         if self.held is not None:
             return "held"
+        if self.paused is not None:
+            return "paused"
         return "running" if self.closed is None else "interrupted"
 
     def finished_at(self) -> Optional[float]:

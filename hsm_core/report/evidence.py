@@ -116,6 +116,8 @@ _OF_THE_SWEEP: Dict[str, Callable[[Event, int], str]] = {
     ),
     "held": lambda event, index: f"the sweep was held: {one_line(event['reason'])}",
     "released": lambda event, index: "the hold was lifted",
+    "paused": lambda event, index: f"the sweep was paused: {one_line(event['reason'])}",
+    "resumed": lambda event, index: f"the pause was over: {one_line(event['reason'])}",
     "closed": lambda event, index: f"the controller let the sweep go, {event['state']}: {one_line(event['reason'])}",
 }
 

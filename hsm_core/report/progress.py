@@ -30,6 +30,7 @@ _LATER_LINE_EVERY_S = 10.0
 _LATER_S = 60.0
 _MAX_NAMED = 10
 _MORE = "… further failures are counted, not listed"
+_OF_THE_SWEEP = ("held", "paused", "resumed")
 _BAD = (TaskState.FAILED, TaskState.TIMEOUT, TaskState.LOST)
 
 
@@ -60,7 +61,7 @@ class Progress:
         """Note what is worth a line of its own: failures, the first few by name, holds, sources that take nothing."""
         for event in events:
             name = event["e"]
-            if name == "held":
+            if name in _OF_THE_SWEEP:
                 self._news.append(event)
             elif name == "refused" and event["acceptance"] != "rejected":
                 # Once for each reason: it may be tried, and refused, for hours.
@@ -125,8 +126,8 @@ class Progress:
     def _tell_news(self, state: SweepState) -> None:
         news, self._news = self._news, []
         for event in news:
-            if event["e"] == "held":
-                self.say(f"held: {one_line(event['reason'])}")
+            if event["e"] in _OF_THE_SWEEP:
+                self.say(f"{event['e']}: {one_line(event['reason'])}")
                 continue
             if event["e"] == "refused":
                 self.say(f"{event['source']} takes no tasks now, and is asked again: {one_line(event['reason'])}")

@@ -115,10 +115,15 @@ def _judge(facts: Facts, held_by: Optional[Holder], now: float) -> None:
     """What the files cannot say by themselves: whether the controller lives, and how long it has been until now."""
     facts["controller"]["heartbeat_at"] = held_by and held_by.heartbeat
     facts["controller"]["alive"] = held_by is not None
-    if facts["state"] == "running":
-        if held_by is None:
-            facts["state"] = "interrupted"
-            facts["reason"] = "its controller was killed, or its machine went down"
-            facts["eta_s"] = None
-        elif facts["started_at"] is not None:
+    if facts["state"] not in ("running", "paused"):
+        return
+    if held_by is not None:
+        if facts["started_at"] is not None:
             facts["duration_s"] = max(0.0, now - facts["started_at"])
+        return
+    facts["eta_s"] = None
+    if facts["state"] == "paused":
+        facts["reason"] += "; nobody runs it now"
+    else:
+        facts["state"] = "interrupted"
+        facts["reason"] = "its controller was killed, or its machine went down"

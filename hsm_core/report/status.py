@@ -167,7 +167,9 @@ def next_steps(facts: Facts) -> List[str]:
     if state == "running":
         steps.append(f"hsm monitor watch {sweep_id}    # follow it")
         return steps
-    if state in ("interrupted", "held", "cancelled"):
+    if state == "paused":
+        steps.append(f"hsm resume {sweep_id}    # go on with it")
+    elif state in ("interrupted", "held", "cancelled"):
         steps.append(f"hsm complete {sweep_id}    # go on with it")
     elif _failed(facts):
         steps.append(f"hsm complete {sweep_id} --retry-failed    # try again")

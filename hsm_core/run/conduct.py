@@ -30,6 +30,7 @@ from .prepare import Prepared, read_sweep_file
 from .settings import Settings
 from .signals import SignalCatcher
 from .tasks import command_of, resources_of, task_maker
+from .wishes import Wish
 
 __all__ = ["Conduct", "begin", "conduct", "replay_sweep", "source_context"]
 
@@ -42,7 +43,7 @@ class Conduct:
     :param restore: final states whose tasks are to run again.
     :param takeover: a person vouches that a controller on another host, which cannot be asked, is dead.
     :param keep_going: never hold the sweep because everything fails.
-    :param only_cancel: end `cancel_tasks`, or all tasks if that is None, and do nothing else.
+    :param only: do this, and nothing else.
     :param sinks: make followers of the sweep (a display), given its state.
     :param tell: takes a line for the person who started us.
     """
@@ -55,8 +56,7 @@ class Conduct:
     timeout_s: Optional[float] = None
     parallel_limit: Optional[int] = None
     strategy: Optional[str] = None
-    only_cancel: bool = False
-    cancel_tasks: Optional[Sequence[int]] = None
+    only: Optional[Wish] = None
     sinks: Sequence[Callable[[SweepState], EventSink]] = field(default_factory=tuple)
     tell: Callable[[str], None] = lambda line: None
 
@@ -130,8 +130,10 @@ def conduct(layout: SweepLayout, how: Conduct, plugins: Plugins) -> Tuple[Finish
                 catcher=catcher,
                 tell=how.tell,
             )
-            if how.only_cancel:
-                controller.only_cancel(how.cancel_tasks)
+            if how.only is not None:
+                controller.only(how.only)
+            elif state.paused is not None:
+                how.tell(f"{layout.sweep_id} is paused; nothing is started until: hsm resume {layout.sweep_id}")
             origin = None if layout.metadata.exists() else write_origin(layout, settings, sweep, plugins.versions)
             finish: Optional[Finish] = None
             try:
@@ -142,7 +144,7 @@ def conduct(layout: SweepLayout, how: Conduct, plugins: Plugins) -> Tuple[Finish
                 if finish is not None:
                     for sink in sinks:
                         sink.flush(time.time(), force=True)
-        stopped = how.only_cancel or catcher.received or finish.state != "interrupted"
+        stopped = how.only is not None or catcher.received or finish.state != "interrupted"
         if not stopped and not any(source.open for source in state.sources.values()):
             raise NoSourceError(finish.reason, f"mend it, then: hsm complete {layout.sweep_id}")
         return finish, state
@@ -214,7 +216,9 @@ def _opening(settings: Settings, how: Conduct, state: SweepState, lease: Lease, 
 
 def _offers(layout: SweepLayout, settings: Settings, how: Conduct, state: SweepState, plugins: Plugins) -> List[Offer]:
     """The sources to open: those asked for, and those that still have tasks of an earlier controller."""
-    asked = {} if how.only_cancel else {spec.id: spec for spec in how.sources or settings.sources}
+    if how.only is not None and not how.only.reaches_sources:
+        return []
+    asked = {} if how.only is not None else {spec.id: spec for spec in how.sources or settings.sources}
     known = {spec.id: spec for spec in settings.sources}
     holding = {id: known[id] for id, source in state.sources.items() if source.in_flight and id in known}
     offers = []

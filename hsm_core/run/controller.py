@@ -10,6 +10,7 @@ from ..engine.engine import Cancel, Collect, Engine, Find, Finish, Instruction, 
 from ..engine.events import Event, make
 from ..engine.reduce import reduce
 from ..engine.state import IN_FLIGHT, SweepState
+from ..errors import UsageError
 from ..log import Log
 from ..plugins import Plugins
 from ..store import requests
@@ -19,6 +20,7 @@ from ..store.lease import Lease
 from .inbox import Inbox
 from .signals import SignalCatcher, Signalled
 from .tasks import TaskMaker
+from .wishes import Wish, grant
 from .worker import (
     Answered,
     Collected,
@@ -141,10 +143,10 @@ class Controller:
             for worker in self._workers.values():
                 worker.close(_PATIENCE_S if finish is not None and not self._hung else 0.0)
 
-    def only_cancel(self, tasks: Optional[Sequence[int]]) -> None:
-        """Call before `run`: end these tasks, or all, and do nothing else."""
-        self._engine.rest()
-        self._first_events = self._engine.cancel(tasks, time.time())
+    def only(self, wish: Wish) -> None:
+        """Call before `run`: do this, and nothing else."""
+        self._engine.rest(wish.done)
+        self._first_events = grant(self._engine, wish, time.time())
 
     def _start(self, offers: Sequence[Offer]) -> None:
         live = self._engine.state.live
@@ -283,14 +285,11 @@ class Controller:
         for text in strange:
             self._tell(f"ignored a request that cannot be read: {text}")
         for request in asked:
-            tasks = request.fields.get("tasks")
-            if request.op != "cancel":
-                answer = {"error": f"this controller does not know {request.op!r}"}
-            elif tasks is not None and not _are_indices(tasks):
-                answer = {"error": "tasks must be a list of task indices"}
-            else:
-                events += self._engine.cancel(tasks, now)
+            try:
+                events += grant(self._engine, Wish(request.op, request.fields), now)
                 answer = {"done": "true"}
+            except UsageError as error:
+                answer = {"error": error.message}
             self._to_answer.append((request, answer))
         return events
 
@@ -338,7 +337,3 @@ class Controller:
             self._workers[instruction.source].cancel(instruction.handles, grace)
         elif isinstance(instruction, Collect):
             self._workers[instruction.source].collect(instruction.handles)
-
-
-def _are_indices(tasks: object) -> bool:
-    return isinstance(tasks, list) and all(type(index) is int and index >= 0 for index in tasks)

@@ -176,6 +176,8 @@ def test_explain_knows_every_event(type_hsm: Type, project: Path) -> None:
         make("withdrawn", sweep.now, task=(1, 1), reason="its runner died"),
         make("refused", sweep.now, source="local:local", tasks=[(2, 1)], acceptance="rejected", reason="no GPU"),
         make("held", sweep.now, reason="all fail"),
+        make("paused", sweep.now, reason="at lunch"),
+        make("resumed", sweep.now, reason="all fed"),
         make("cancelling", sweep.now, tasks=[2]),
     )
     sweep.close("held")
@@ -186,7 +188,20 @@ def test_explain_knows_every_event(type_hsm: Type, project: Path) -> None:
     assert "no GPU" in told[3]
     assert "asked to cancel it" in told[3]
     assert "cancel" not in told[1]
-    assert all("all fail" in text for text in told.values())
+    assert all(word in text for text in told.values() for word in ("all fail", "at lunch", "all fed"))
+
+
+def test_a_paused_sweep_says_so_and_how_to_go_on(type_hsm: Type, project: Path) -> None:
+    """`status` says paused, why, whether anybody runs it, and the command; pausing it again changes nothing."""
+    sweep = RecordedSweep(project)
+    sweep.play(0)
+    sweep.commit(make("paused", sweep.now, reason="at lunch"))
+    sweep.close("interrupted", "SIGTERM")
+    answer = type_hsm("status", "sweep_1")
+    for words in ("Paused", "at lunch; nobody runs it now", "hsm resume sweep_1"):
+        assert words in answer.out
+    assert "paused already" in type_hsm("pause", "sweep_1").out
+    assert json.loads(type_hsm("status", "sweep_1", "--json").out)["state"] == "paused"
 
 
 def test_tasks_that_are_not_there_are_not_found(type_hsm: Type, finished: RecordedSweep) -> None:

@@ -191,6 +191,43 @@ def test_a_hold_takes_back_what_waits_and_lets_run_what_runs() -> None:
     assert engine.state.pending == 3
 
 
+def test_a_pause_takes_back_what_waits_and_outlives_its_controller() -> None:
+    """Paused, what runs goes on, what waits at a source comes back, and the next controller starts nothing either."""
+    engine = engine_of(4, 4)
+    (submit,) = submits(engine.step(NOW)[1])
+    accept(engine, submit)
+    see(engine, (0, 1), ObservationKind.STARTED, {"pid": 7})
+    journal = engine.pause("by test", NOW)
+    assert engine.pause("again", NOW) == []
+    (cancel,) = [one for one in engine.step(NOW)[1] if isinstance(one, Cancel)]
+    assert set(cancel.handles) == {(1, 1), (2, 1), (3, 1)}
+    for index in (1, 2, 3):
+        see(engine, (index, 1), ObservationKind.WITHDRAWN)
+    see(engine, (0, 1), ObservationKind.ENDED, {"state": "completed", "exit_code": 0})
+    assert engine.step(NOW + 1e6)[1] == [], "it waits for `resume`, however long"
+    assert engine.state.sweep_state() == "paused"
+    created = make("created", NOW, sweep_id="s", uid="u", total=3)
+    heir = Engine(replay([created, *journal, make("opened", NOW, epoch=2)]), Never())
+    heir.join("k:0", Capabilities(2, None, shares_files=True), 2, NOW)
+    assert heir.step(NOW)[1] == []
+    assert [event["e"] for event in heir.resume("by test", NOW)] == ["resumed"]
+    assert submits(heir.step(NOW)[1])
+
+
+def test_one_who_comes_only_to_pause_waits_for_what_it_takes_back() -> None:
+    """Without a controller `hsm pause` is one for a moment: it leaves when the queue is empty, and what runs, runs."""
+    engine = engine_of(2, 2)
+    accept(engine, submits(engine.step(NOW)[1])[0])
+    see(engine, (0, 1), ObservationKind.STARTED, {"pid": 7})
+    engine.rest("paused")
+    engine.pause("by test", NOW)
+    (cancel,) = engine.step(NOW)[1]
+    assert isinstance(cancel, Cancel)
+    assert engine.step(NOW)[1] == []
+    see(engine, (1, 1), ObservationKind.WITHDRAWN)
+    assert engine.step(NOW)[1] == [Finish("interrupted", "paused")]
+
+
 def test_going_at_once_waits_a_moment_to_see_the_ends() -> None:
     """Ctrl-C twice kills; the tables should say so, but nobody waits for a runner that does not answer."""
     engine = engine_of(1, 1, interrupts=True)

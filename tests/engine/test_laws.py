@@ -196,7 +196,7 @@ class World(NamedTuple):
     whim: float
     collect_interval_s: float
     upsets: Sequence[Tuple[float, str]]
-    """(seconds from the start, crash | cancel some | cancel all | interrupt), in order of time."""
+    """(seconds from the start, crash | cancel some | cancel all | interrupt | pause | resume), in order of time."""
 
 
 chance = st.sampled_from([0.0, 0.0, 0.1, 0.4])
@@ -231,7 +231,7 @@ worlds = st.builds(
     upsets=st.lists(
         st.tuples(
             st.sampled_from([0.0, 0.4, 1.5, 7.0, 60.0, 400.0]),
-            st.sampled_from(["crash", "crash", "cancel some", "cancel all", "interrupt"]),
+            st.sampled_from(["crash", "crash", "cancel some", "cancel all", "interrupt", "pause", "pause", "resume"]),
         ),
         max_size=4,
     ).map(sorted),
@@ -293,9 +293,13 @@ def live_through(world: World) -> Story:
             sweep = controller()
         elif what == "interrupt":
             sweep.engine.interrupt("by test")
+        elif what in ("pause", "resume"):
+            journal += getattr(sweep.engine, what)("by test", clock.now)
         else:
             some = random.sample(range(world.total + 2), min(world.total, 3))
             journal += sweep.engine.cancel(some if what == "cancel some" else None, clock.now)
+    if finish is None and sweep.engine.state.paused is not None:
+        journal += sweep.engine.resume("by test", clock.now)
     finish = finish or sweep.run(until=start + 50_000)
     assert finish is not None, "it ends"
     return Story(journal, ledger, sweep.engine.state, finish, clock.now - start)
@@ -398,6 +402,16 @@ def test_retries_are_charged_to_programs_only(world: World) -> None:
     for index, task in story.state.live.items():
         uncounted = task.state is TaskState.COLLECTING and task.facts["record"]["state"] in ("failed", "timeout")
         assert task.charged == charged[index] - uncounted
+
+
+@LAWS
+@given(worlds)
+def test_nothing_is_given_away_while_paused(world: World) -> None:
+    """From `paused` to `resumed` no source is given a task, whoever is the controller."""
+    paused = False
+    for event in live_through(world).journal:
+        paused = event["e"] == "paused" or (paused and event["e"] != "resumed")
+        assert not (paused and event["e"] == "assigned")
 
 
 @LAWS

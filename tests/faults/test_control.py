@@ -209,6 +209,48 @@ def test_other_sources_finish_what_one_began(busy: Any) -> None:
     assert sum(ended.values()) == 6
 
 
+# --- pausing
+
+
+def test_pause_lets_run_what_runs_and_starts_nothing_more(busy: Any) -> None:
+    """What runs ends as it would; nothing more starts until `resume`, and then everything does, once."""
+    assert busy.hsm("pause", "s")[0] == 0
+    started = sum(map(len, busy.attempts().values()))
+    (busy.beside / "go").touch()
+    busy.until(lambda: counts(busy).keys() <= {"completed", "failed", "pending"})
+    assert busy.facts()["state"] == "paused"
+    assert sum(map(len, busy.attempts().values())) == started < 6
+    assert busy.controller.poll() is None
+    assert busy.hsm("resume", "s")[0] == 0
+    assert busy.end(busy.controller) == 1
+    assert counts(busy) == {"completed": 5, "failed": 1}
+    busy.check_ledger()
+    assert {len(attempts) for attempts in busy.attempts().values()} == {1}
+
+
+def test_a_pause_survives_its_controller(busy: Any) -> None:
+    """The next controller adopts what runs and starts nothing; a pause, and its end, need no controller."""
+    busy.controller.kill()
+    busy.controller.wait()
+    code, said = busy.hsm("pause", "s")
+    assert code == 0, said
+    heir = busy.start("complete", "s")
+    busy.until(lambda: len(busy.events("opened")) == 3)
+    (busy.beside / "go").touch()
+    busy.until(lambda: counts(busy).keys() <= {"completed", "failed", "pending"})
+    assert counts(busy).get("pending", 0) >= 1
+    assert "hsm resume s" in busy.said(heir)
+    heir.kill()
+    heir.wait()
+    assert busy.facts()["state"] == "paused"
+    code, said = busy.hsm("resume", "s")
+    assert "hsm complete s" in said
+    assert busy.facts()["state"] == "interrupted"
+    assert busy.hsm("complete", "s")[0] == 1
+    assert counts(busy) == {"completed": 5, "failed": 1}
+    busy.check_ledger()
+
+
 # --- in the background
 
 

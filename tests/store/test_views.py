@@ -55,6 +55,8 @@ def eventful(project: Path) -> RecordedSweep:
         make("note", sweep.now, text="the disk is nearly full", source="ssh:big"),
         make("held", sweep.now, reason="all fail"),
         make("released", sweep.now, reason="a person"),
+        make("paused", sweep.now, reason="a person"),
+        make("resumed", sweep.now, reason="a person"),
     )
     sweep.start(5)
     sweep.commit(make("lost", sweep.now, task=(5, 1), reason="NODE_FAIL"))

@@ -27,7 +27,7 @@ def describe(state: SweepState) -> Facts:
     return {
         "sweep_id": state.sweep_id,
         "state": state.sweep_state(),
-        "reason": state.held or state.closed_reason,
+        "reason": state.held or (state.paused if state.sweep_state() == "paused" else state.closed_reason),
         "total": state.total,
         "finished": state.finished,
         "counts": by_name(state),

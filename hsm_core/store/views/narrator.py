@@ -260,6 +260,12 @@ class Narrator:
     def _released(self, event: Event, now: str) -> None:
         self._main(now, f"released: {one_line(event['reason'])}")
 
+    def _paused(self, event: Event, now: str) -> None:
+        self._main(now, f"paused: {one_line(event['reason'])}")
+
+    def _resumed(self, event: Event, now: str) -> None:
+        self._main(now, f"resumed: {one_line(event['reason'])}")
+
     def _note(self, event: Event, now: str) -> None:
         text = one_line(event["text"])
         if "source" in event:
@@ -290,6 +296,8 @@ _TELLERS: Dict[str, Callable[[Narrator, Event, str], None]] = {
     "source": Narrator._source_health,
     "held": Narrator._held,
     "released": Narrator._released,
+    "paused": Narrator._paused,
+    "resumed": Narrator._resumed,
     "note": Narrator._note,
     "closed": Narrator._closed,
 }
