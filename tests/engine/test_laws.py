@@ -429,6 +429,7 @@ def test_restored_tasks_run_again_under_higher_numbers(world: World, states: Lis
     clock = Clock(2e9)
     journal = [*story.journal, make("closed", clock.now, state=story.finish.state, reason="test")]
     journal.append(make("restored", clock.now, states=states, reason="test"))
+    journal.append(make("resumed", clock.now, reason="test"))
     state = replayed(journal)
     assert all(state.counts[TaskState(name)] == 0 for name in states)
     ran = {run.attempt for run in story.ledger.runs}
