@@ -10,8 +10,10 @@ from ..contract import TaskState
 from ..engine.state import IN_FLIGHT
 from .choose import sweep_argument, the_sweep
 from .options import (
+    canary_option,
     detach_option,
     keep_going_option,
+    max_failures_option,
     parallel_limit_option,
     retries_option,
     sources_option,
@@ -36,6 +38,8 @@ _BAD = (TaskState.FAILED, TaskState.TIMEOUT)
 @retries_option
 @timeout_option
 @keep_going_option
+@max_failures_option
+@canary_option
 @takeover_option
 @detach_option
 def complete(
@@ -48,6 +52,8 @@ def complete(
     retries: Optional[int],
     timeout: Optional[float],
     keep_going: bool,
+    max_failures: Optional[int],
+    canary: bool,
     takeover: bool,
     detach: bool,
 ) -> None:
@@ -91,6 +97,8 @@ def complete(
         restore=restore,
         takeover=takeover,
         keep_going=keep_going,
+        max_failures=max_failures,
+        canary=canary,
         retries=retries,
         timeout_s=timeout,
         parallel_limit=parallel_limit,

@@ -6,7 +6,19 @@ from typing import Any, Optional
 
 import click
 
-__all__ = ["Duration", "keep_going_option", "retries_option", "sources_option", "takeover_option", "timeout_option"]
+__all__ = [
+    "Duration",
+    "canary_option",
+    "detach_option",
+    "keep_going_option",
+    "max_failures_option",
+    "parallel_limit_option",
+    "retries_option",
+    "sources_option",
+    "strategy_option",
+    "takeover_option",
+    "timeout_option",
+]
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic since click 8.2
@@ -38,7 +50,13 @@ retries_option = click.option(
 )
 timeout_option = click.option("--timeout", type=Duration(), help="The longest a task may run: seconds, 90m, 2h30m.")
 keep_going_option = click.option(
-    "--keep-going", is_flag=True, help="Go on although every task fails, instead of holding the sweep."
+    "--keep-going", is_flag=True, help="Go on although tasks fail alike, instead of holding the sweep."
+)
+max_failures_option = click.option(
+    "--max-failures", type=click.IntRange(1), help="Hold the sweep when this many tasks have failed."
+)
+canary_option = click.option(
+    "--canary", is_flag=True, help="Give each source one task, and more only when that has completed."
 )
 takeover_option = click.option(
     "--takeover", is_flag=True, help="The controller that held the sweep on another host is dead: I am certain."

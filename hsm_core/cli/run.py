@@ -8,8 +8,10 @@ from typing import Optional, Sequence
 import click
 
 from .options import (
+    canary_option,
     detach_option,
     keep_going_option,
+    max_failures_option,
     parallel_limit_option,
     retries_option,
     sources_option,
@@ -35,6 +37,8 @@ __all__ = ["run"]
 @retries_option
 @timeout_option
 @keep_going_option
+@max_failures_option
+@canary_option
 @detach_option
 @click.option("-v", "--verbose", is_flag=True, help="With --dry-run: show more tasks, and job scripts.")
 def run(
@@ -50,6 +54,8 @@ def run(
     retries: Optional[int],
     timeout: Optional[float],
     keep_going: bool,
+    max_failures: Optional[int],
+    canary: bool,
     detach: bool,
     verbose: bool,
 ) -> None:
@@ -69,6 +75,8 @@ def run(
         retries=retries,
         timeout_s=timeout,
         keep_going=keep_going,
+        max_failures=max_failures,
+        canary=canary,
         verify_sync=not no_verify_sync,
     )
     if count_only:

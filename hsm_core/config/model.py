@@ -47,6 +47,7 @@ class ComputeConfig:
     retries: int
     timeout_s: Optional[float]
     hold_after: int
+    max_failures: Optional[int]
     grace_s: float
 
 
@@ -140,6 +141,7 @@ def read_config(data: Mapping[str, Any], folder_name: str) -> HsmConfig:
     shared = {"ssh": {key: value for key, value in ssh.items() if value is not None}}
     timeout = get("compute", "timeout")
     limit = get("compute", "parallel_limit")
+    most = get("compute", "max_failures")
     return HsmConfig(
         project=ProjectConfig(
             name=data.get("project", {}).get("name", folder_name),
@@ -159,6 +161,7 @@ def read_config(data: Mapping[str, Any], folder_name: str) -> HsmConfig:
             retries=int(get("compute", "retries")),
             timeout_s=None if timeout is None else parse_duration(timeout),
             hold_after=int(get("compute", "hold_after")),
+            max_failures=None if most is None else int(most),
             grace_s=seconds("compute", "grace"),
         ),
         retries=RetriesConfig(_read_on_oom(get("retries", "on_oom"))),

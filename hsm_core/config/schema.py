@@ -128,8 +128,11 @@ _COMPUTE = _section(
         "retries": _count("How many more times a task is tried when its program fails.", 0, default=0),
         "timeout": _optional(_duration("The longest a task may run; then it is stopped.", default=None)),
         "hold_after": _count(
-            "Hold the sweep when this many tasks failed alike and none succeeded; 0 never holds.", 0, default=10
+            "Hold the sweep when this many tasks failed alike and none succeeded meanwhile; 0 never holds.",
+            0,
+            default=10,
         ),
+        "max_failures": _optional(_count("Hold the sweep when this many tasks have failed.", 1, default=None)),
         "grace": _duration("How long a task that must stop has to save its state before it is killed.", default=10),
     },
 )

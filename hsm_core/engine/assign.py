@@ -82,7 +82,7 @@ class Assigner:
             source
             for source in self._state.sources.values()
             if source.open and source.slots and source.health != "disabled"
-            if source.refusals.not_before <= now and self._speaks(source.id, now)
+            if source.refusals.not_before <= now and not source.is_barred(now) and self._speaks(source.id, now)
         ]
 
     def _sweep_room(self) -> int:
@@ -104,6 +104,8 @@ class Assigner:
 
     def _room(self, source: SourceState) -> int:
         """How many more tasks a source can take now; 0 when that is not worth a submission."""
+        if source.on_trial and source.busy:
+            return 0
         slots = self._slots(source)
         ahead = self._lookahead(source, slots)
         free = slots + ahead - source.busy
@@ -112,7 +114,7 @@ class Assigner:
             return 0
         if source.refusals.window is not None:
             free = min(free, source.refusals.window - self._state.asked_of(source.id))
-        return max(free, 0)
+        return max(min(free, 1) if source.on_trial else free, 0)
 
     def _slots(self, source: SourceState) -> int:
         return source.slots if self._state.limit is None else min(source.slots, self._state.limit)
@@ -166,7 +168,8 @@ class Assigner:
                 sorted(waiting.get(source.id, ()), reverse=True),
             )
             for source in self._state.sources.values()
-            if source.open and source.slots and source.health != "disabled" and self._speaks(source.id, now)
+            if source.open and source.slots and source.health != "disabled"
+            if not source.is_barred(now) and self._speaks(source.id, now)
         ]
         return Outlook(tasks, sources, limit, self._state.pending, self._longest_s)
 

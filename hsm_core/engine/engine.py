@@ -27,6 +27,7 @@ from .instructions import Cancel, Collect, Find, Finish, Instruction, Submit
 from .interpret import interpret_answers, interpret_found, interpret_observation
 from .reduce import reduce
 from .state import IN_FLIGHT, UNSTARTED, LiveTask, SourceState, SweepState
+from .stops import bars, hold_reason
 from .troubles import Troubles
 
 __all__ = ["Cancel", "Collect", "Engine", "Find", "Finish", "Instruction", "Submit"]
@@ -207,7 +208,10 @@ class Engine:
         """Events to journal first, then instructions to carry out."""
         events: List[Event] = []
         instructions: List[Instruction] = []
-        self._hold_if_hopeless(events, now)
+        events += self._take(bars(self.state, now))
+        reason = None if self.state.held else hold_reason(self.state, bool(self._expected))
+        if reason is not None:
+            events += self._take([make("held", now, reason=reason)])
         stopped = self._interrupted or self._resting or self._takes_back or self.state.cancelling
         if not stopped:
             assigned, submissions = self._assigner.assign(now)
@@ -222,19 +226,6 @@ class Engine:
         if finish is not None:
             instructions.append(finish)
         return events, instructions
-
-    def _hold_if_hopeless(self, events: List[Event], now: float) -> None:
-        """Nothing has succeeded and many failed alike: stop burning hours, and say why."""
-        state = self.state
-        if not state.alike or state.held or not state.hold_after or state.keep_going:
-            return
-        if state.counts[TaskState.COMPLETED]:
-            return
-        for signature, tasks in state.alike.items():
-            if len(tasks) >= state.hold_after:
-                reason = f"{len(tasks)} tasks failed alike and none succeeded: {signature}"
-                events += self._take([make("held", now, reason=reason)])
-                return
 
     def _find(self, instructions: List[Instruction], now: float) -> None:
         """Ask about tasks whose submission has no answer. Answered ones have left the assigned state meanwhile."""
@@ -325,12 +316,14 @@ class Engine:
         return [
             source
             for source in sources
-            if source.slots and (untouched or any(source.id not in state.live[i].banned for i in state.waiting))
+            if source.slots and not (source.barred and source.barred_until is None)
+            if untouched or any(source.id not in state.live[i].banned for i in state.waiting)
         ]
 
     def _why_stuck(self, holders: Sequence[SourceState], takers: Sequence[SourceState]) -> str:
         """Nothing can be done, and tasks are left: say where they are."""
         broken = {source.id: source.reason for source in (*holders, *takers)}
+        broken.update((source.id, source.barred) for source in self.state.sources.values() if source.barred)
         words = [f"{id}: {reason}" for id, reason in broken.items()]
         lost_touch = [s for s in self.state.sources.values() if s.in_flight and s.id not in self._capabilities]
         words += [f"{s.id} has {s.in_flight} tasks and cannot be reached" for s in lost_touch]

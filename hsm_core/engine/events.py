@@ -20,7 +20,7 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "total": "number of tasks",
         "digest": "digest of the parameter space, to tell a changed sweep file from the one that was run",
         "retries": "how many failures of its program a task may have before it is failed",
-        "hold_after": "hold the sweep when this many tasks failed alike and none succeeded; 0 never",
+        "hold_after": "hold the sweep when this many tasks failed alike and none succeeded meanwhile; 0 never",
         "seed": "seed of the distribution strategy",
         "version": "version of hsm-core",
     },
@@ -32,7 +32,9 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "retries": "how many failures of its program a task may have from now on",
         "on_oom": "what follows when a task ends for want of memory: {times, factor, most_mb}, or null",
         "limit": "the most tasks that may run at once in all, or null",
-        "keep_going": "never hold the sweep because everything fails",
+        "keep_going": "never hold the sweep because tasks fail alike",
+        "max_failures": "hold the sweep when this many tasks have failed under this controller, or null",
+        "canary": "a source is given one task, and more only when one has completed there",
     },
     "joined": {
         "": "A source is ready. Until then, and after the next `opened`, it is given nothing.",
@@ -115,6 +117,13 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "source": "source id",
         "health": "healthy, degraded, unhealthy or disabled",
         "reason": "why",
+    },
+    "barred": {
+        "": "A source is given nothing, because what runs there fails; afterwards one task at a time until one "
+        "completes.",
+        "source": "source id",
+        "reason": "why",
+        "until": "Unix seconds; null: until the next controller",
     },
     "held": {"": "Nothing new is started until a person says so.", "reason": "why"},
     "released": {"": "The hold is over.", "reason": "who says so"},

@@ -37,6 +37,9 @@ def _opened(state: SweepState, event: Event) -> None:
     state.epoch = event["epoch"]
     state.limit = event.get("limit")
     state.keep_going = event.get("keep_going", False)
+    state.max_failures = event.get("max_failures")
+    state.canary = event.get("canary", False)
+    state.failed_lately = 0
     state.retries = event.get("retries", state.retries)
     state.on_oom = event.get("on_oom")
     state.controller = {"host": event.get("host"), "pid": event.get("pid")}
@@ -61,6 +64,8 @@ def _joined(state: SweepState, event: Event) -> None:
     source.slots = event["slots"]
     source.refusals = Refusals()
     source.health, source.reason = "healthy", ""
+    source.barred, source.bars, source.failing = "", 0, 0
+    source.on_trial = state.canary and not source.completed
     for task in state.live.values():
         task.banned.discard(source.id)  # it may have been configured anew since it said so
 
@@ -146,6 +151,7 @@ def _ended(state: SweepState, event: Event) -> None:
     index = event["task"][0]
     verdict = verdict_of(event["record"])
     _count_end(state, task, event, verdict)
+    _count_trial(state, state.sources[task.source], event, verdict)
     if verdict is TaskState.COMPLETED:
         state.alike.clear()
     elif verdict in (TaskState.FAILED, TaskState.TIMEOUT):
@@ -193,11 +199,29 @@ def _count_end(state: SweepState, task: LiveTask, event: Event, verdict: TaskSta
         del state.ends[:_RECENT_ENDS]
 
 
+def _count_trial(state: SweepState, source: SourceState, event: Event, verdict: TaskState) -> None:
+    """What an end says of its source: one success there clears it of every suspicion."""
+    if verdict is TaskState.COMPLETED:
+        source.barred, source.bars, source.failing, source.on_trial = "", 0, 0, False
+    elif verdict in (TaskState.FAILED, TaskState.TIMEOUT) and not source.is_barred(event["t"]):
+        source.last_words = signature_of(event["record"])
+        if not source.failing:
+            source.elsewhere = state.ends_elsewhere(source)
+        source.failing += 1
+
+
+def _barred(state: SweepState, event: Event) -> None:
+    source = _source(state, event["source"])
+    source.barred, source.barred_until = event["reason"], event.get("until")
+    source.bars += 1
+    source.failing = 0
+    source.on_trial = True
+
+
 def _note_failure(state: SweepState, index: int, event: Event) -> None:
     signature = signature_of(event["record"])
     state.failures[signature] += 1
-    if not state.counts[TaskState.COMPLETED]:
-        state.alike.setdefault(signature, set()).add(index)
+    state.alike.setdefault(signature, set()).add(index)
     state.recent_failures.append(event)
     del state.recent_failures[:-_MAX_RECENT]
 
@@ -327,6 +351,7 @@ def _held(state: SweepState, event: Event) -> None:
 def _released(state: SweepState, event: Event) -> None:
     state.held = None
     state.alike.clear()
+    state.failed_lately = 0
 
 
 def _paused(state: SweepState, event: Event) -> None:
@@ -363,6 +388,7 @@ _REDUCERS: Dict[str, Callable[[SweepState, Event], None]] = {
     "cancelling": _cancelling,
     "restored": _restored,
     "source": _source_changed,
+    "barred": _barred,
     "held": _held,
     "released": _released,
     "paused": _paused,

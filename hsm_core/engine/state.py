@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Counter, Dict, List, Mapping, Optional, Set
+from typing import Any, Counter, Dict, List, Mapping, Optional, Set, Tuple
 
 from ..contract import FINAL_STATES, Handle, TaskState
 from .events import Event
@@ -78,14 +78,21 @@ class SourceState:
     """What the sweep knows of a source."""
 
     __slots__ = (
+        "barred",
+        "barred_until",
+        "bars",
         "collecting",
         "completed",
+        "elsewhere",
         "ended",
         "failed",
+        "failing",
         "health",
         "id",
         "in_flight",
+        "last_words",
         "number",
+        "on_trial",
         "open",
         "rate",
         "reason",
@@ -107,6 +114,20 @@ class SourceState:
         """The present controller may give it tasks."""
         self.health = "healthy"
         self.reason = ""
+        self.barred = ""
+        """Why it is given nothing, or one task at a time: what runs there fails. Empty once a task completes there."""
+        self.barred_until: Optional[float] = None
+        """When it is next tried, Unix seconds; None: not by this controller."""
+        self.bars = 0
+        """How often it was barred since a task completed there."""
+        self.on_trial = False
+        """It is given one task at a time until one completes."""
+        self.failing = 0
+        """Attempts that failed there since one completed there, or since it was barred."""
+        self.last_words = ""
+        """Signature of the last failure there."""
+        self.elsewhere = (0, 0)
+        """How many had completed and failed at other sources when the first of these failed."""
         self.refusals = Refusals()
         self.in_flight = 0
         self.collecting = 0
@@ -129,6 +150,10 @@ class SourceState:
     def busy(self) -> int:
         """Tasks that take up room there: those in flight whose programs have not ended."""
         return self.in_flight - self.collecting
+
+    def is_barred(self, now: float) -> bool:
+        """It is given nothing now, because what runs there fails."""
+        return bool(self.barred) and (self.barred_until is None or now < self.barred_until)
 
     @property
     def mean_duration_s(self) -> Optional[float]:
@@ -155,6 +180,10 @@ class SweepState:
         self.hold_after = 0
         self.seed = 0
         self.keep_going = False
+        self.max_failures: Optional[int] = None
+        self.canary = False
+        self.failed_lately = 0
+        """Tasks that failed for good under this controller, since the last hold was lifted."""
         self.limit: Optional[int] = None
         self.epoch = 0
         self.counts: Dict[TaskState, int] = {state: 0 for state in TaskState}
@@ -178,7 +207,7 @@ class SweepState:
         self.paused: Optional[str] = None
         """Why nothing is started, since a person asked for it; it outlives controllers."""
         self.alike: Dict[str, Set[int]] = {}
-        """Failure signature -> tasks that failed so, until the first success."""
+        """Failure signature -> tasks that failed so since the last success."""
         self.failures: Counter[str] = Counter()
         self.recent_failures: List[Event] = []
         self.created_at = 0.0
@@ -218,6 +247,11 @@ class SweepState:
     def asked_of(self, source: str) -> int:
         """How many tasks a source was offered and has not answered for."""
         return sum(len(tasks) for tasks in self.unanswered.values() if self.live[next(iter(tasks))].source == source)
+
+    def ends_elsewhere(self, source: SourceState) -> Tuple[int, int]:
+        """How many attempts have completed, and failed, at other sources."""
+        others = [other for other in self.sources.values() if other is not source]
+        return sum(other.completed for other in others), sum(other.failed for other in others)
 
     def state_of(self, index: int) -> TaskState:
         """Where a task stands. :raises IndexError: when the sweep has no such task."""
@@ -321,6 +355,7 @@ class SweepState:
     def finish(self, index: int, task: LiveTask, new: TaskState, record: Mapping[str, Any]) -> None:
         """A task has ended for good: keep its outcome, forget the rest."""
         number = self.sources[task.source].number if task.source else -1
+        self.failed_lately += new in (TaskState.FAILED, TaskState.TIMEOUT, TaskState.LOST)
         self.enter(index, task, new)
         code = record.get("exit_code")
         if code is None and record.get("signal") is not None:

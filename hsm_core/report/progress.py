@@ -61,7 +61,7 @@ class Progress:
         """Note what is worth a line of its own: failures, the first few by name, holds, sources that take nothing."""
         for event in events:
             name = event["e"]
-            if name in _OF_THE_SWEEP:
+            if name in _OF_THE_SWEEP or name == "barred":
                 self._news.append(event)
             elif name == "refused" and event["acceptance"] != "rejected":
                 # Once for each reason: it may be tried, and refused, for hours.
@@ -128,6 +128,9 @@ class Progress:
         for event in news:
             if event["e"] in _OF_THE_SWEEP:
                 self.say(f"{event['e']}: {one_line(event['reason'])}")
+                continue
+            if event["e"] == "barred":
+                self.say(f"{event['source']} is given nothing more: {one_line(event['reason'])}")
                 continue
             if event["e"] == "refused":
                 self.say(f"{event['source']} takes no tasks now, and is asked again: {one_line(event['reason'])}")

@@ -42,7 +42,8 @@ class Conduct:
     :param sources: what it may use; empty means the sweep's own.
     :param restore: final states whose tasks are to run again.
     :param takeover: a person vouches that a controller on another host, which cannot be asked, is dead.
-    :param keep_going: never hold the sweep because everything fails.
+    :param keep_going: never hold the sweep because tasks fail alike.
+    :param canary: try each source with one task first.
     :param only: do this, and nothing else.
     :param sinks: make followers of the sweep (a display), given its state.
     :param tell: takes a line for the person who started us.
@@ -56,6 +57,8 @@ class Conduct:
     timeout_s: Optional[float] = None
     parallel_limit: Optional[int] = None
     strategy: Optional[str] = None
+    max_failures: Optional[int] = None
+    canary: bool = False
     only: Optional[Wish] = None
     sinks: Sequence[Callable[[SweepState], EventSink]] = field(default_factory=tuple)
     tell: Callable[[str], None] = lambda line: None
@@ -159,7 +162,7 @@ def _adjusted(settings: Settings, how: Conduct) -> Settings:
     """The sweep's settings with what this command says laid over them."""
     known = {spec.id: spec for spec in (*settings.sources, *how.sources)}
     changes: Dict[str, object] = {"sources": tuple(known.values())}
-    for key in ("retries", "timeout_s", "parallel_limit", "strategy"):
+    for key in ("retries", "timeout_s", "parallel_limit", "strategy", "max_failures"):
         value = getattr(how, key)
         if value is not None:
             changes[key] = value
@@ -204,6 +207,8 @@ def _opening(settings: Settings, how: Conduct, state: SweepState, lease: Lease, 
             on_oom=settings.on_oom,
             limit=settings.parallel_limit,
             keep_going=settings.keep_going or how.keep_going,
+            max_failures=settings.max_failures,
+            canary=settings.canary or how.canary,
         )
     )
     if not settings.verify_sync:

@@ -37,6 +37,8 @@ class RunOptions:
     sweep_id: Optional[str] = None
     retries: Optional[int] = None
     timeout_s: Optional[float] = None
+    max_failures: Optional[int] = None
+    canary: bool = False
     keep_going: bool = False
     verify_sync: bool = True
 
@@ -102,6 +104,8 @@ def prepare(config: LoadedConfig, sweep_path: Path, options: RunOptions, plugins
         timeout_s=options.timeout_s or compute.timeout_s,
         grace_s=compute.grace_s,
         hold_after=compute.hold_after,
+        max_failures=options.max_failures or compute.max_failures,
+        canary=options.canary,
         health_check_interval_s=compute.health_check_interval_s,
         result_collection_interval_s=compute.result_collection_interval_s,
         keep_going=options.keep_going,

@@ -47,6 +47,8 @@ class Settings:
     timeout_s: Optional[float] = None
     grace_s: float = 10.0
     hold_after: int = 10
+    max_failures: Optional[int] = None
+    canary: bool = False
     health_check_interval_s: float = 60.0
     result_collection_interval_s: float = 60.0
     keep_going: bool = False

@@ -192,6 +192,8 @@ class World(NamedTuple):
     retries: int
     limit: Optional[int]
     hold_after: int
+    max_failures: Optional[int]
+    canary: bool
     sources: Sequence[Tuple[Capabilities, Mood]]
     whim: float
     collect_interval_s: float
@@ -225,6 +227,8 @@ worlds = st.builds(
     retries=st.integers(0, 2),
     limit=st.none() | st.integers(1, 4),
     hold_after=st.sampled_from([0, 0, 3]),
+    max_failures=st.sampled_from([None, None, 2]),
+    canary=st.sampled_from([False, False, True]),
     sources=st.lists(st.tuples(offers, moods), min_size=1, max_size=3),
     whim=chance,
     collect_interval_s=st.sampled_from([0.0, 0.0, 5.0, 1000.0]),
@@ -267,6 +271,8 @@ def live_through(world: World) -> Story:
             running = sum(run.ended is None for run in ledger.runs if run.source == source.id)
             assert running <= source.offered.slots, "running beyond its slots"
             held = state.sources[source.id].busy if source.id in state.sources else 0
+            if world.canary and source.id in state.sources and not state.sources[source.id].completed:
+                assert held <= 1, "more than its canary"
             assert source.offered.lookahead != 0 or held <= source.offered.slots, "held beyond its slots"
         if world.limit is not None:
             assert sum(run.ended is None for run in ledger.runs) <= world.limit, "the sweep's limit"
@@ -280,6 +286,8 @@ def live_through(world: World) -> Story:
             watch,
             collect_interval_s=world.collect_interval_s,
             limit=world.limit,
+            max_failures=world.max_failures,
+            canary=world.canary,
         )
 
     sweep = controller()

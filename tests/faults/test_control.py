@@ -101,6 +101,21 @@ def test_keep_going_does_not_hold(yard: Any) -> None:
     assert counts(yard) == {"failed": 30}
 
 
+def test_max_failures_and_canaries_stop_a_sweep(yard: Any) -> None:
+    """`--max-failures 2` holds after two failures, `--canary` after one task; both say why, exit 1."""
+    yard.configure(env={"ALL_FAIL": "1"})
+    code, said = yard.hsm("run", "--sweep-id", "s", "--sources", "local:1", "--max-failures", "2")
+    assert (code, yard.facts()["state"]) == (1, "held")
+    assert "max_failures is 2" in said
+    assert counts(yard)["failed"] < 10
+    code, said = yard.hsm("run", "--sweep-id", "c", "--sources", "local:4", "--canary")
+    assert (code, yard.facts("c")["state"]) == (1, "held")
+    assert "its canary failed: ValueError: this one never works" in said
+    assert counts(yard, "c") == {"failed": 1, "pending": 29}
+    (source,) = yard.facts("c")["sources"]
+    assert source["health"] == "disabled"
+
+
 # --- cancelling
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional
 
-from ...contract import TaskState
+from ...contract import Health, TaskState
 from ...engine.reduce import signature_of, verdict_of
 from ...engine.state import SourceState, SweepState
 from ..layout import task_id
@@ -67,8 +67,8 @@ def _source(source: SourceState, name: str) -> Facts:
         "open": source.open,
         "active": source.running,
         "in_flight": source.in_flight,
-        "health": source.health,
-        "reason": source.reason or source.refusals.reason,
+        "health": Health.DISABLED.value if source.barred else source.health,
+        "reason": source.reason or source.barred or source.refusals.reason,
         "ended": source.ended,
         "completed": source.completed,
         "failed": source.failed,

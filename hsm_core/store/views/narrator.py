@@ -254,6 +254,12 @@ class Narrator:
         text = event["health"] + (f": {reason}" if reason else "")
         self._of(self._source(event["source"]), now, text, self._sweep, self._health)
 
+    def _barred(self, event: Event, now: str) -> None:
+        until = event.get("until")
+        when = "" if until is None else f"; it is tried again in {span(until - event['t'])}"
+        text = f"given nothing more: {one_line(event['reason'])}{when}"
+        self._of(self._source(event["source"]), now, text, self._sweep, self._health)
+
     def _held(self, event: Event, now: str) -> None:
         self._main(now, f"held: {one_line(event['reason'])}")
 
@@ -294,6 +300,7 @@ _TELLERS: Dict[str, Callable[[Narrator, Event, str], None]] = {
     "cancelling": Narrator._cancelling,
     "restored": Narrator._restored,
     "source": Narrator._source_health,
+    "barred": Narrator._barred,
     "held": Narrator._held,
     "released": Narrator._released,
     "paused": Narrator._paused,
