@@ -15,6 +15,7 @@ __all__ = [
     "OomConfig",
     "ProjectConfig",
     "RetriesConfig",
+    "RuleConfig",
     "SourceConfig",
     "default_of",
     "read_config",
@@ -61,10 +62,20 @@ class OomConfig:
 
 
 @dataclass(frozen=True)
+class RuleConfig:
+    """How often, and after how many seconds, a task is tried again after a failure of a class."""
+
+    times: int
+    back_off_s: float
+
+
+@dataclass(frozen=True)
 class RetriesConfig:
     """What follows failures of a class that has a rule of its own; None where it has none."""
 
     on_oom: Optional[OomConfig] = None
+    back_off_s: float = 0.0
+    rules: Mapping[str, RuleConfig] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -142,6 +153,7 @@ def read_config(data: Mapping[str, Any], folder_name: str) -> HsmConfig:
     timeout = get("compute", "timeout")
     limit = get("compute", "parallel_limit")
     most = get("compute", "max_failures")
+    back_off_s = seconds("retries", "back_off")
     return HsmConfig(
         project=ProjectConfig(
             name=data.get("project", {}).get("name", folder_name),
@@ -164,7 +176,9 @@ def read_config(data: Mapping[str, Any], folder_name: str) -> HsmConfig:
             max_failures=None if most is None else int(most),
             grace_s=seconds("compute", "grace"),
         ),
-        retries=RetriesConfig(_read_on_oom(get("retries", "on_oom"))),
+        retries=RetriesConfig(
+            _read_on_oom(get("retries", "on_oom")), back_off_s, _read_rules(get("retries", "rules"), back_off_s)
+        ),
         shared=shared,
         resources=read_resources(data.get("resources", {})),
         sources={name: _read_source(name, entry, shared) for name, entry in data.get("sources", {}).items()},
@@ -177,6 +191,15 @@ def _read_on_oom(data: Optional[Mapping[str, Any]]) -> Optional[OomConfig]:
     rules = SCHEMA["properties"]["retries"]["properties"]["on_oom"]["properties"]
     times, factor, most = (data.get(key, rules[key].get("default")) for key in ("times", "factor", "most"))
     return OomConfig(int(times), float(factor), None if most is None else parse_memory(most))
+
+
+def _read_rules(data: Mapping[str, Any], back_off_s: float) -> Mapping[str, RuleConfig]:
+    return {
+        name: RuleConfig(
+            int(rule["times"]), parse_duration(rule["back_off"]) if rule.get("back_off") is not None else back_off_s
+        )
+        for name, rule in data.items()
+    }
 
 
 def read_resources(data: Mapping[str, Any], base: Optional[TaskResources] = None) -> TaskResources:

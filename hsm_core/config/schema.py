@@ -140,6 +140,28 @@ _COMPUTE = _section(
 _RETRIES = _section(
     "What follows a failure of a class that has a rule of its own; any other failure has `compute.retries`.",
     {
+        "back_off": _duration(
+            "How long a task waits before it is tried again; twice as long each further time, up to an hour.", default=0
+        ),
+        "rules": {
+            "type": "object",
+            "propertyNames": {
+                "pattern": "^(timeout|oom|signal|exit|signal_[1-9][0-9]?|exit_[1-9][0-9]{0,2})$",
+                "not": {"pattern": "\\n"},
+                "x-expects": "timeout, oom, signal, signal_9 (or another number), exit or exit_75 (or another number)",
+            },
+            "additionalProperties": _section(
+                "How often, and how soon, a task is tried again after a failure of this class.",
+                {
+                    "times": _count("How often a task is tried again after such a failure.", 0),
+                    "back_off": _duration("How long it waits at first; by default `retries.back_off`."),
+                },
+                required=["times"],
+            ),
+            "description": "Classes of failure that count by themselves: `timeout`, `oom`, `signal` or `signal_9`, "
+            "`exit` or `exit_75`; the more particular one comes first.",
+            "default": {},
+        },
         "on_oom": _optional(
             _section(
                 "A task that ended for want of memory runs again with more, which charges none of its retries.",

@@ -30,6 +30,8 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "host": "where it runs",
         "pid": "its process id",
         "retries": "how many failures of its program a task may have from now on",
+        "retry_rules": "class of failure -> what follows: {times, back_off_s}",
+        "back_off_s": "seconds that a task waits after a failure that has no rule; twice as long each further time",
         "on_oom": "what follows when a task ends for want of memory: {times, factor, most_mb}, or null",
         "limit": "the most tasks that may run at once in all, or null",
         "keep_going": "never hold the sweep because tasks fail alike",
@@ -77,8 +79,8 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "task": "[index, attempt]",
         "record": "the exit record, with `signature` (the last words of a program that failed, masked) added",
         "collect": "true when its files have yet to come home",
-        "again": "where it waits for its next attempt: {charged (counts against its retries), reason, not_before, "
-        "resources (what it is given otherwise from now on)}",
+        "again": "where it waits for its next attempt: {charged (counts against its retries), rule (the class of "
+        "failure, where it has a rule), reason, not_before, resources (what it is given otherwise from now on)}",
     },
     "collected": {"": "The files of an ended task are home.", "tasks": "list of [index, attempt]"},
     "withdrawn": {

@@ -148,7 +148,7 @@ def _ended(
     rule = asks_mb = None
     if state.on_oom is not None and record.get("oom_killed"):
         rule, asks_mb = OnOom.from_json(state.on_oom), memory_mb(seen.attempt[0])
-    again = decide_again(task, record, state.retries, rule, asks_mb)
+    again = decide_again(task, record, state.retries, rule, asks_mb, state.retry_rules, state.back_off_s, now)
     if again is not None:
         event["again"] = again
     return event

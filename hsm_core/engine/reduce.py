@@ -42,6 +42,8 @@ def _opened(state: SweepState, event: Event) -> None:
     state.failed_lately = 0
     state.retries = event.get("retries", state.retries)
     state.on_oom = event.get("on_oom")
+    state.retry_rules = event.get("retry_rules") or {}
+    state.back_off_s = event.get("back_off_s", 0.0)
     state.controller = {"host": event.get("host"), "pid": event.get("pid")}
     state.opened_at = event["t"]
     state.closed = None
@@ -170,6 +172,8 @@ def _settle(state: SweepState, index: int, task: LiveTask, event: Event) -> None
         state.finish(index, task, verdict_of(event["record"]), event["record"])
         return
     task.charged += bool(again.get("charged"))
+    if "rule" in again:
+        task.by_rule = {**task.by_rule, again["rule"]: task.by_rule.get(again["rule"], 0) + 1}
     task.not_before = again.get("not_before", 0.0)
     task.observed = again.get("reason", "")
     if again.get("resources"):

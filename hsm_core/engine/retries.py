@@ -1,19 +1,22 @@
 """Whether a task whose attempt ended is tried again, what that costs it, and what it is then given more of. Pure.
 
 `retries` of the sweep is how many failures of its program any task may have; a class of failure may have a rule of its
-own, which counts by itself (`OnOom`). What a rule decides is journalled with the end of the attempt.
+own, which counts by itself (`OnOom`, `Rule`). What a rule decides is journalled with the end of the attempt.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 from ..contract import TaskState
 from .reduce import signature_of, verdict_of
 from .state import LiveTask
 
-__all__ = ["OnOom", "decide_again"]
+__all__ = ["OnOom", "Rule", "classes_of", "decide_again"]
+
+_LONGEST_BACK_OFF_S = 3600.0
+_NO_RULES: Mapping[str, Mapping[str, Any]] = {}
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,49 @@ class OnOom:
         return wanted if wanted > given_mb else None
 
 
+@dataclass(frozen=True)
+class Rule:
+    """What follows a failure of a class.
+
+    :param times: how often a task may be tried again after one.
+    :param back_off_s: how long it waits then, seconds; twice as long each further time, up to an hour.
+    """
+
+    times: int
+    back_off_s: float = 0.0
+
+    def not_before(self, now: float, times: int) -> float:
+        """When a task may run again that has been tried again so often; 0.0: at once."""
+        wait_s = min(_LONGEST_BACK_OFF_S, self.back_off_s * 2.0 ** min(times, 16))
+        return now + wait_s if wait_s else 0.0
+
+
+def classes_of(record: Mapping[str, Any]) -> List[str]:
+    """What kind of failure an exit record tells of, the most particular word first: `signal_9`, `signal`."""
+    if record.get("oom_killed"):
+        return ["oom"]
+    if record.get("state") == "timeout":
+        return ["timeout"]
+    for kind, key in (("signal", "signal"), ("exit", "exit_code")):
+        if record.get(key):
+            return [f"{kind}_{record[key]}", kind]
+    return []
+
+
 def decide_again(
-    task: LiveTask, record: Mapping[str, Any], retries: int, on_oom: Optional[OnOom], memory_mb: Optional[int]
+    task: LiveTask,
+    record: Mapping[str, Any],
+    retries: int,
+    on_oom: Optional[OnOom],
+    memory_mb: Optional[int],
+    rules: Mapping[str, Mapping[str, Any]] = _NO_RULES,
+    back_off_s: float = 0.0,
+    now: float = 0.0,
 ) -> Optional[Dict[str, Any]]:
     """The field `again` of the end of an attempt; None: that was its last.
 
+    :param rules: class of failure -> its `Rule`, as it was journalled.
+    :param back_off_s: as `Rule` has it, for failures without a rule.
     :param memory_mb: what each attempt of the task asks for by itself; None where nobody said.
     """
     if task.cancelling:
@@ -68,6 +109,14 @@ def decide_again(
         if more_mb is not None:
             reason = f"out of memory with {given_mb} MB; {more_mb} MB next"
             return {"charged": False, "reason": reason, "resources": {"memory_mb": more_mb}}
-    if task.charged < retries:
-        return {"charged": True, "reason": signature_of(record)}
-    return None
+    name = next((name for name in classes_of(record) if name in rules), None)
+    if name is not None:
+        rule, times = Rule(**rules[name]), task.by_rule.get(name, 0)
+        again: Dict[str, Any] = {"charged": False, "rule": name}
+    else:
+        rule, times = Rule(retries, back_off_s), task.charged
+        again = {"charged": True}
+    if times >= rule.times:
+        return None
+    not_before = rule.not_before(now, times)
+    return {**again, "reason": signature_of(record), **({"not_before": not_before} if not_before else {})}

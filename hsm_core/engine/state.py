@@ -30,6 +30,7 @@ class LiveTask:
         "attempt",
         "banned",
         "behind",
+        "by_rule",
         "cancelling",
         "charged",
         "escalations",
@@ -50,7 +51,9 @@ class LiveTask:
         self.attempt = attempt
         """The current attempt, or the last that is over while the task is pending."""
         self.charged = 0
-        """Failures of its program so far."""
+        """Failures of its program so far, but for those that had a rule of their own."""
+        self.by_rule: Mapping[str, int] = _NOTHING
+        """Class of failure -> how often it was tried again by the rule for it."""
         self.escalations = 0
         """How often it was given more, because it ended for want of it."""
         self.resources: Mapping[str, Any] = _NOTHING
@@ -177,6 +180,10 @@ class SweepState:
         self.retries = 0
         self.on_oom: Optional[Mapping[str, Any]] = None
         """The rule for tasks that end for want of memory, as `retries.OnOom` writes it."""
+        self.retry_rules: Mapping[str, Mapping[str, Any]] = {}
+        """Class of failure -> what follows, as `retries.Rule` has it."""
+        self.back_off_s = 0.0
+        """How long a task waits after a failure that has no rule of its own, at first."""
         self.hold_after = 0
         self.seed = 0
         self.keep_going = False

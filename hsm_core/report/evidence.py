@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Opt
 
 from ..engine.events import Event
 from ..engine.reduce import signature_of, verdict_of
-from ..store.views.words import how_it_ended, one_line, span
+from ..store.views.words import clock, how_it_ended, one_line, span
 
 __all__ = ["Fact", "evidence", "meaning"]
 
@@ -65,6 +65,10 @@ def _ended(event: Event) -> str:
         reason = one_line(again.get("reason"))
         because = "" if reason in (how, verdict, signature) else f", because: {reason}"
         cost = "this counts against its retries" if again.get("charged") else "this charges no retry"
+        if "rule" in again:
+            cost = f"by the rule for {again['rule']}"
+        if again.get("not_before"):
+            cost += f"; not before {clock(again['not_before'])}"
         text += f"; it goes back to wait{because} ({cost})"
     return text
 

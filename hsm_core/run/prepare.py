@@ -101,6 +101,8 @@ def prepare(config: LoadedConfig, sweep_path: Path, options: RunOptions, plugins
         parallel_limit=options.parallel_limit or compute.parallel_limit,
         retries=compute.retries if options.retries is None else options.retries,
         on_oom=None if on_oom is None else dataclasses.asdict(on_oom),
+        retry_rules={name: dataclasses.asdict(rule) for name, rule in config.config.retries.rules.items()},
+        back_off_s=config.config.retries.back_off_s,
         timeout_s=options.timeout_s or compute.timeout_s,
         grace_s=compute.grace_s,
         hold_after=compute.hold_after,

@@ -44,6 +44,8 @@ class Settings:
     parallel_limit: Optional[int] = None
     retries: int = 0
     on_oom: Optional[Mapping[str, Any]] = None
+    retry_rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    back_off_s: float = 0.0
     timeout_s: Optional[float] = None
     grace_s: float = 10.0
     hold_after: int = 10

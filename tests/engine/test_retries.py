@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hsm_core.contract import Assignment, Attempt, Capabilities, Observation, ObservationKind, SourceView, TaskState
 from hsm_core.engine.events import Event
 from hsm_core.engine.reduce import reduce
-from hsm_core.engine.retries import OnOom, decide_again
+from hsm_core.engine.retries import OnOom, classes_of, decide_again
 from hsm_core.engine.state import LiveTask, SweepState, validate
-from hsm_core.forecast.virtual import Clock, Ledger, VirtualSource
+from hsm_core.forecast.virtual import Clock, Fate, Ledger, VirtualSource
 from hsm_core.testing.virtual_sweep import VirtualSweep
 
 OOM: Mapping[str, Any] = {"state": "failed", "signal": 9, "oom_killed": True}
@@ -150,3 +150,54 @@ def test_an_old_journal_has_no_rule() -> None:
     """A sweep that was begun before there were rules goes on as it was."""
     state = reduce(SweepState(), {"e": "opened", "t": 1.0, "epoch": 1})
     assert state.on_oom is None
+
+
+@pytest.mark.parametrize(
+    ("record", "classes"),
+    [
+        (OOM, ["oom"]),
+        ({"state": "timeout", "signal": 15}, ["timeout"]),
+        ({"state": "failed", "signal": 9}, ["signal_9", "signal"]),
+        ({"state": "failed", "exit_code": 75}, ["exit_75", "exit"]),
+        ({"state": "failed", "reason": "cannot execute"}, []),
+        ({}, []),
+    ],
+)
+def test_classes_come_from_the_exit_record_alone(record: Mapping[str, Any], classes: List[str]) -> None:
+    """What an exit record says for certain, the most particular word first."""
+    assert classes_of(record) == classes
+
+
+def test_the_more_particular_rule_comes_first_and_counts_by_itself() -> None:
+    """A rule replaces the sweep's retries for its class, and charges none of them; without one they count as ever."""
+    rules = {"exit_75": {"times": 2, "back_off_s": 0.0}, "exit": {"times": 0, "back_off_s": 0.0}}
+    task = LiveTask(1)
+    temporary, bug = {"state": "failed", "exit_code": 75}, {"state": "failed", "exit_code": 1}
+    again = decide_again(task, temporary, 0, None, None, rules)
+    assert again == {"charged": False, "rule": "exit_75", "reason": "exit code 75"}
+    assert decide_again(task, bug, 5, None, None, rules) is None
+    timeout = decide_again(task, {"state": "timeout", "signal": 15}, 1, None, None, rules)
+    assert timeout == {"charged": True, "reason": "signal 15"}
+    task.by_rule = {"exit_75": 2}
+    assert decide_again(task, temporary, 5, None, None, rules) is None
+
+
+@given(st.integers(0, 6), st.sampled_from([0.0, 1.0, 45.0, 3000.0]), st.booleans())
+def test_a_task_waits_twice_as_long_each_time(times: int, back_off_s: float, by_rule: bool) -> None:
+    """By rule or by `retries`: so many further attempts, each after its back-off, never more than an hour; journalled,
+    so that a later controller waits as long.
+    """
+    clock, ledger = Clock(), Ledger()
+    source = VirtualSource("k:a", clock, ledger, lambda attempt: Fate("failed"), Capabilities(1, shares_files=True))
+    rules = {"exit": {"times": times, "back_off_s": back_off_s}} if by_rule else {}
+    made: Dict[str, Any] = {"retry_rules": rules, "retries": 0 if by_rule else times, "back_off_s": back_off_s}
+    journal = VirtualSweep.declare(1, clock)
+    finish = None
+    while finish is None:
+        finish = VirtualSweep([source], First(), clock, journal, validate, **made).run(until=clock.now + 1000.0)
+    assert len(ledger.runs) == times + 1
+    for number, (before, after) in enumerate(zip(ledger.runs, ledger.runs[1:])):
+        assert before.ended is not None
+        waited = after.began - before.ended
+        assert waited >= min(3600.0, back_off_s * 2**number)
+        assert waited <= min(3600.0, back_off_s * 2**number) + 120.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
@@ -59,6 +60,20 @@ def test_retries_run_a_failing_program_again(yard: Any) -> None:
     assert yard.attempts()["task_004"] == [1, 2, 3]
     assert sum(len(attempts) for attempts in yard.attempts().values()) == 9
     assert {attempt for index, attempt in yard.records() if index == 3} == {1, 2, 3}
+    yard.check_ledger()
+
+
+def test_a_class_of_failure_has_a_rule_of_its_own(yard: Any) -> None:
+    """`retries.rules`: exit code 3 is tried again twice, after a pause each, and `explain` says by which rule."""
+    yard.declare(4)
+    config = json.loads((yard.root / "hsm_config.yaml").read_text())
+    config["retries"] = {"back_off": 0.2, "rules": {"exit_3": {"times": 2}, "exit": {"times": 0}}}
+    (yard.root / "hsm_config.yaml").write_text(json.dumps(config))
+    assert yard.hsm("run", "--sweep-id", "s")[0] == 1
+    assert yard.attempts() == {"task_001": [1], "task_002": [1], "task_003": [1], "task_004": [1, 2, 3]}
+    waits = [event["again"]["not_before"] - event["t"] for event in yard.events("ended") if "again" in event]
+    assert waits == pytest.approx([0.2, 0.4], abs=1e-3)
+    assert "by the rule for exit_3; not before" in yard.hsm("explain", "s", "4")[1]
     yard.check_ledger()
 
 
