@@ -5,31 +5,20 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import pytest
 
 from hsm_core.runner import runner as module
+from hsm_core.testing.pythons import interpreter
 
 RUNNER = Path(module.__file__)
 DEADLINE_S = 30.0
-
-
-def interpreter(name: str) -> Optional[str]:
-    """The path of a Python that works, or None: a name on PATH may be a shim for one that is not installed."""
-    path = shutil.which(name)
-    if path is None:
-        return None
-    done = subprocess.run(
-        [path, "-c", "import sys; print(sys.executable)"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    return done.stdout.decode().strip() if done.returncode == 0 else None
 
 
 def interpreters() -> List[Any]:

@@ -15,6 +15,7 @@ import pytest
 from hsm_core.contract import Attempt, SourceContext, SourceSpec
 from hsm_core.runner.runner import read_status
 from hsm_core.testing.distant_host import DistantHost
+from hsm_core.testing.pythons import interpreter
 from hsm_core.toolkit.collector import Collector, move_home
 from hsm_core.toolkit.inflow import Inflow
 from hsm_core.toolkit.scratch import Scratch
@@ -139,6 +140,31 @@ def test_names_and_values_of_any_kind_cross_unharmed(way: Way) -> None:
         del home["status.yaml"]
         assert home == files
     assert way.said == []
+
+
+def test_the_oldest_python_sends_it_all(make: Callable[..., Way]) -> None:
+    """Odd names under a locale that has no letters for them, a cut in a large file, links, looks, and the end of it."""
+    oldest = interpreter()
+    if oldest is None:
+        pytest.skip("NOT TESTED WITH PYTHON 3.6: no python3.6 on PATH")
+    way = make(python=oldest)
+    files = {"results/\u00fc -\udcff": b"1", "results/big": os.urandom(3 << 20), "stdout.log": b"said"}
+    folder = way.task(0, files)
+    (folder / "latest").symlink_to("stdout.log")
+    way.scratch.put("runner.py", "pack.py")
+    seen = way.scratch.glimpse((0, 1), {"stdout.log": 1}, 100)
+    assert (seen.over, dict(seen.files)) == (True, {"stdout.log": b"aid"})
+    way.host.link.spoil = lambda data: way.host.cut() or data if way.host.link.bytes > 1 << 20 else data
+    with pytest.raises(OSError, match=r"stopped sending|lost"):
+        way.collect((0, 1))
+    way.host.link.spoil = None
+    way.host.mend()
+    way.collect((0, 1))
+    home = way.home(0)
+    assert {name: home[name] for name in files} == files
+    assert any("'latest': a link" in line for line in way.said)
+    assert way.scratch.tidy() == ""
+    assert not way.there.exists()
 
 
 def test_what_has_no_place_here_is_told_and_stays_there(way: Way) -> None:

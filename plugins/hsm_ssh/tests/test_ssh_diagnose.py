@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import sys
 
 import pytest
@@ -13,6 +11,7 @@ from hsm_ssh.testing.sshd import SshServer, missing
 
 from hsm_core.contract import DiagnoseContext, SkipStage, SourceSpec, TaskResources
 from hsm_core.errors import HsmError
+from hsm_core.testing.pythons import interpreter
 
 ORDER = [
     "resolve",
@@ -102,16 +101,10 @@ def test_what_is_no_python(server):
 
 def test_the_oldest_python(server):
     """Python 3.6 will do."""
-    asked = (
-        subprocess.run(
-            ["python3.6", "-c", "import sys; print(sys.executable)"], capture_output=True, text=True, check=False
-        )
-        if shutil.which("python3.6")
-        else None
-    )
-    if asked is None or asked.returncode != 0:
-        pytest.skip("NOT TESTED WITH PYTHON 3.6: it was not found")
-    said, error = look(server, python=asked.stdout.strip())
+    oldest = interpreter()
+    if oldest is None:
+        pytest.skip("NOT TESTED WITH PYTHON 3.6: no python3.6 on PATH")
+    said, error = look(server, python=oldest)
     assert error is None
     assert said["python"].startswith("3.6.")
 
