@@ -14,12 +14,13 @@ from ..store.layout import SweepLayout
 from ..store.lease import holder
 from ..store.sweeps import list_sweeps
 from ..store.views.facts import Facts
-from .choose import here, json_option, sweep_argument, the_sweep
+from .choose import echo_json, here, json_option, sweep_argument, the_sweep
 from .status import everything, show_sweep, show_sweeps
 
 __all__ = ["monitor"]
 
 _MIN_INTERVAL_S = 0.2
+_SECONDS = "Seconds between two looks."
 
 
 @click.group()
@@ -42,7 +43,7 @@ def recent(limit: int, as_json: bool) -> None:
     type=click.FloatRange(_MIN_INTERVAL_S),
     default=2.0,
     show_default=True,
-    help="Seconds between two looks.",
+    help=_SECONDS,
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: a sweep whenever it has changed.")
 def watch(sweep_id: Optional[str], interval: float, as_json: bool) -> None:
@@ -56,6 +57,42 @@ def watch(sweep_id: Optional[str], interval: float, as_json: bool) -> None:
     except KeyboardInterrupt:
         click.echo("Stopped watching; the sweep goes on.", err=True)
         raise SystemExit(ExitCode.OK) from None
+
+
+@monitor.command()
+@sweep_argument()
+@click.option("--watch", "again", is_flag=True, help="Look again and again, until the sweep ends.")
+@click.option("--interval", type=click.FloatRange(_MIN_INTERVAL_S), default=5.0, show_default=True, help=_SECONDS)
+@json_option
+def health(sweep_id: Optional[str], again: bool, interval: float, as_json: bool) -> None:
+    """Show how the sources of a sweep are: since when, why, and what they last said of their machines.
+
+    It reads the sweep's files, and asks no source anything.
+    """
+    layout = the_sweep(sweep_id)
+    try:
+        while True:
+            facts = open_sweep(layout).facts
+            _show_health(facts, as_json)
+            if not again or _is_over(facts):
+                return
+            time.sleep(interval)
+    except KeyboardInterrupt:
+        raise SystemExit(ExitCode.OK) from None
+
+
+def _show_health(facts: Facts, as_json: bool) -> None:
+    from ..report.status import health_table
+    from ..report.tables import show
+
+    if as_json:
+        keys = ("id", "name", "open", "health", "reason", "since", "facts", "facts_at")
+        sources = [{key: source[key] for key in keys} for source in facts["sources"]]
+        echo_json({"sweep_id": facts["sweep_id"], "state": facts["state"], "sources": sources})
+    elif facts["sources"]:
+        show(health_table(facts, time.time()))
+    else:
+        click.echo(f"{facts['sweep_id']}: no source has joined yet.")
 
 
 def _layouts(sweep_id: Optional[str]) -> List[SweepLayout]:

@@ -156,12 +156,18 @@ class Engine:
         """The source says how it is. What its calls did weighs more, but a disabled source gets one more try."""
         troubles = self._troubles.setdefault(source, Troubles())
         troubles.spoke()
+        measured = self._measured(source, report, now)
         if not troubles:
-            return self._health(source, report.health.value, report.detail, now)
+            return measured + self._health(source, report.health.value, report.detail, now)
         if report.health in (Health.HEALTHY, Health.DEGRADED) and troubles.disabled and self._speaks(source, now):
             troubles.one_more_try()
-            return self._health(source, Health.DEGRADED.value, self.state.sources[source].reason, now)
-        return []
+            return measured + self._health(source, Health.DEGRADED.value, self.state.sources[source].reason, now)
+        return measured
+
+    def _measured(self, source: str, report: HealthReport, now: float) -> List[Event]:
+        if not report.facts or source not in self.state.sources:
+            return []
+        return self._take([make("measured", now, source=source, facts=dict(report.facts))])
 
     def _health(self, source: str, health: str, reason: str, now: float) -> List[Event]:
         known = self.state.sources.get(source)
@@ -219,7 +225,8 @@ class Engine:
             instructions += submissions
         if self._to_find:
             self._find(instructions, now)
-        if self._interrupted or self._takes_back or self.state.ending:
+        barred = any(source.is_barred(now) and source.in_flight for source in self.state.sources.values())
+        if self._interrupted or self._takes_back or self.state.ending or barred:
             self._end(instructions, now)
         instructions += self._collections.due(now, self._speaks, self._is_ending())
         finish = self._finish(now)
@@ -249,7 +256,8 @@ class Engine:
             if attempt in self._told_to_end or not self._speaks(task.source, now):
                 continue
             interrupted = self._interrupted and self._capabilities[task.source].interrupts
-            if interrupted or self._is_to_end(task):
+            left_behind = task.state in UNSTARTED and self.state.sources[task.source].is_barred(now)
+            if interrupted or left_behind or self._is_to_end(task):
                 self._told_to_end.add(attempt)
                 by_source.setdefault(task.source, {})[attempt] = task.handle
         instructions.extend(Cancel(source, handles) for source, handles in by_source.items())

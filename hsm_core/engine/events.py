@@ -120,6 +120,11 @@ EVENTS: Mapping[str, Mapping[str, str]] = {
         "health": "healthy, degraded, unhealthy or disabled",
         "reason": "why",
     },
+    "measured": {
+        "": "What a source says of its machine at a health check; it decides nothing.",
+        "source": "source id",
+        "facts": "numbers by name, such as latency_s, clock_skew_s, load_1m, cpus, disk_free_mb, inodes_free",
+    },
     "barred": {
         "": "A source is given nothing, because what runs there fails; afterwards one task at a time until one "
         "completes.",

@@ -65,7 +65,7 @@ def _joined(state: SweepState, event: Event) -> None:
     source.open = True
     source.slots = event["slots"]
     source.refusals = Refusals()
-    source.health, source.reason = "healthy", ""
+    source.health, source.reason, source.since = "healthy", "", event["t"]
     source.barred, source.bars, source.failing = "", 0, 0
     source.on_trial = state.canary and not source.completed
     for task in state.live.values():
@@ -206,6 +206,8 @@ def _count_end(state: SweepState, task: LiveTask, event: Event, verdict: TaskSta
 def _count_trial(state: SweepState, source: SourceState, event: Event, verdict: TaskState) -> None:
     """What an end says of its source: one success there clears it of every suspicion."""
     if verdict is TaskState.COMPLETED:
+        if source.barred:
+            source.since = event["t"]
         source.barred, source.bars, source.failing, source.on_trial = "", 0, 0, False
     elif verdict in (TaskState.FAILED, TaskState.TIMEOUT) and not source.is_barred(event["t"]):
         source.last_words = signature_of(event["record"])
@@ -216,7 +218,7 @@ def _count_trial(state: SweepState, source: SourceState, event: Event, verdict: 
 
 def _barred(state: SweepState, event: Event) -> None:
     source = _source(state, event["source"])
-    source.barred, source.barred_until = event["reason"], event.get("until")
+    source.barred, source.barred_until, source.since = event["reason"], event.get("until"), event["t"]
     source.bars += 1
     source.failing = 0
     source.on_trial = True
@@ -345,7 +347,14 @@ def _restored(state: SweepState, event: Event) -> None:
 
 def _source_changed(state: SweepState, event: Event) -> None:
     source = _source(state, event["source"])
+    if source.health != event["health"]:
+        source.since = event["t"]
     source.health, source.reason = event["health"], event["reason"]
+
+
+def _measured(state: SweepState, event: Event) -> None:
+    source = _source(state, event["source"])
+    source.facts, source.facts_at = event["facts"], event["t"]
 
 
 def _held(state: SweepState, event: Event) -> None:
@@ -392,6 +401,7 @@ _REDUCERS: Dict[str, Callable[[SweepState, Event], None]] = {
     "cancelling": _cancelling,
     "restored": _restored,
     "source": _source_changed,
+    "measured": _measured,
     "barred": _barred,
     "held": _held,
     "released": _released,

@@ -88,6 +88,8 @@ class SourceState:
         "completed",
         "elsewhere",
         "ended",
+        "facts",
+        "facts_at",
         "failed",
         "failing",
         "health",
@@ -102,6 +104,7 @@ class SourceState:
         "refusals",
         "running",
         "seconds",
+        "since",
         "slots",
         "starts",
         "waited_s",
@@ -117,6 +120,11 @@ class SourceState:
         """The present controller may give it tasks."""
         self.health = "healthy"
         self.reason = ""
+        self.since = 0.0
+        """When its health last changed, Unix seconds."""
+        self.facts: Mapping[str, Any] = _NOTHING
+        """What it last said of its machine."""
+        self.facts_at: Optional[float] = None
         self.barred = ""
         """Why it is given nothing, or one task at a time: what runs there fails. Empty once a task completes there."""
         self.barred_until: Optional[float] = None

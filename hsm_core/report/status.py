@@ -13,6 +13,7 @@ __all__ = [
     "change_text",
     "counts_text",
     "failure_lines",
+    "health_table",
     "next_steps",
     "progress_text",
     "shown_counts",
@@ -80,6 +81,41 @@ def sources_table(facts: Facts) -> Table:
     else:
         rows = [list(row[:-1]) for row in rows]
     return Table(columns, rows, "Source Utilization:")
+
+
+def health_table(facts: Facts, now: float) -> Table:
+    """How its sources are, since when and why, and what they last said of their machines."""
+    rows: List[Sequence[str]] = []
+    for source in facts["sources"]:
+        health = source["health"] if source["open"] else "not in use"
+        told = source["facts"]
+        rows.append(
+            (
+                source["name"],
+                health.capitalize(),
+                "-" if source["since"] is None else span(max(0.0, now - source["since"])),
+                span(told.get("latency_s")),
+                f"{told['load_1m']:g}/{told.get('cpus', '?')}" if "load_1m" in told else "-",
+                f"{told['disk_free_mb'] / 1024:,.1f} G" if "disk_free_mb" in told else "-",
+                f"{told['inodes_free']:,}" if "inodes_free" in told else "-",
+                f"{told['clock_skew_s']:+.1f}s" if "clock_skew_s" in told else "-",
+                "-" if source["facts_at"] is None else span(max(0.0, now - source["facts_at"])),
+                one_line(source["reason"]),
+            )
+        )
+    columns = [
+        Column("Source"),
+        Column("Health", state=True),
+        Column("For", right=True),
+        Column("Latency", right=True),
+        Column("Load", right=True),
+        Column("Disk free", right=True),
+        Column("Inodes", right=True),
+        Column("Clock", right=True),
+        Column("Seen", right=True),
+        Column("Reason", wide=True),
+    ]
+    return Table(columns, rows, f"Health of the sources of {facts['sweep_id']}:")
 
 
 def sweeps_table(sweeps: Sequence[Facts]) -> Table:

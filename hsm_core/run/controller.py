@@ -240,7 +240,7 @@ class Controller:
     def _absorb_health(self, source: str, report: HealthReport, now: float) -> List[Event]:
         """What a source says of itself, when it is new, is a person's business too: a full disk stops everything."""
         events = self._engine.reported(source, report, now)
-        if events:
+        if any(event["e"] == "source" for event in events):
             self._tell(f"{source}: {report.detail or report.health.value}")
         return events
 

@@ -828,6 +828,20 @@ class Output:
                 self.pending.clear()
 
 
+def machine_facts(folder: bytes) -> "Dict[str, Any]":
+    """What is cheap to know of the machine: its clock, its load, and the room on the disk of `folder`."""
+    facts = {"time": time.time(), "cpus": os.cpu_count()}  # type: Dict[str, Any]
+    try:
+        facts["load_1m"] = round(os.getloadavg()[0], 2)
+        disk = os.statvfs(folder)
+        facts["disk_free_mb"] = disk.f_bavail * disk.f_frsize >> 20
+        if disk.f_files:  # some file systems make inodes as they need them, and say 0
+            facts["inodes_free"] = disk.f_favail
+    except OSError:
+        pass
+    return facts
+
+
 class Runner:
     """Takes tasks, runs as many at once as it has slots, and writes down what became of each."""
 
@@ -928,7 +942,7 @@ class Runner:
                 self.places.reserved_slots = {int(slot) for slot in line.get("slots") or ()}
                 self.places.reserved_gpus = {str(gpu) for gpu in line.get("gpus") or ()}
             elif operation == "ping":
-                self.output.line({"pong": line.get("n")})
+                self.output.line({"pong": line.get("n"), "facts": machine_facts(self.tasks_dir)})
             elif operation == "stop":
                 self.stop(float(line.get("grace_s", self.grace)), "stopped")
         except (KeyError, TypeError, AttributeError) as error:

@@ -9,6 +9,7 @@ looked at now and then (`runner.py settle`), and the slots and GPUs which they s
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from typing import Any, Callable, Collection, Dict, List, Mapping, Optional, Sequence, Set, Tuple
@@ -129,7 +130,8 @@ class PoolSource:
             self._silent = "its runner does not answer; was it stopped, or is the machine overloaded?"
         else:
             self._runner.ping()
-        return self._report()
+        report = self._report()
+        return dataclasses.replace(report, facts=self._runner.vitals) if self._runner is not None else report
 
     def submit(self, request: SubmitRequest) -> SubmitResult:
         """Put the tasks at the end of the runner's queue."""

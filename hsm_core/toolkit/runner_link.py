@@ -10,6 +10,7 @@ from collections import deque
 from typing import Any, Callable, Deque, List, Mapping
 
 from ..contract import Channel
+from .vitals import read_vitals
 
 __all__ = ["RunnerLink"]
 
@@ -35,6 +36,9 @@ class RunnerLink:
         self._spoke = threading.Event()
         self.awaited = False
         """It was asked whether it is well, and has not answered."""
+        self._asked_at = (time.time(), time.monotonic())
+        self.vitals: Mapping[str, float] = {}
+        """What its last answer to a ping told of its machine."""
         self._thread = threading.Thread(target=self._listen, name=f"runner-{id}", daemon=True)
         self._thread.start()
 
@@ -61,6 +65,7 @@ class RunnerLink:
 
     def ping(self) -> None:
         """Ask whether it is well."""
+        self._asked_at = (time.time(), time.monotonic())
         self.awaited = self.send({"op": "ping", "n": 1})
 
     def wait_for_word(self, timeout_s: float) -> bool:
@@ -92,6 +97,9 @@ class RunnerLink:
             for line in lines:
                 message = _parse(line)
                 self.greeted = self.greeted or "hello" in message
+                if "pong" in message:
+                    asked_at, began = self._asked_at
+                    self.vitals = read_vitals(message.get("facts"), asked_at, time.monotonic() - began)
                 self._messages.append(message)
             if self.greeted:
                 self._spoke.set()

@@ -204,6 +204,28 @@ def test_a_paused_sweep_says_so_and_how_to_go_on(type_hsm: Type, project: Path) 
     assert json.loads(type_hsm("status", "sweep_1", "--json").out)["state"] == "paused"
 
 
+def test_monitor_health_tells_since_when_why_and_how_the_machine_is(type_hsm: Type, project: Path) -> None:
+    """Health, its age and reason, and the last facts, from the files alone; programs get them as JSON."""
+    sweep = RecordedSweep(project)
+    sweep.play(0)
+    facts = {"latency_s": 0.012, "load_1m": 3.5, "cpus": 8, "disk_free_mb": 2048, "inodes_free": 1000}
+    facts["clock_skew_s"] = -2.5
+    sweep.commit(
+        make("measured", sweep.now, source="local:local", facts=facts),
+        make("barred", sweep.now, source="local:local", reason="its canary failed: exit code 1", until=None),
+    )
+    measured_at = sweep.now
+    sweep.close("interrupted")
+    answer = type_hsm("monitor", "health", "sweep_1")
+    for words in ("Disabled", "12ms", "3.5/8", "2.0 G", "1,000", "-2.5s", "its canary failed: exit code 1"):
+        assert words in " ".join(answer.out.split())
+    answered = json.loads(type_hsm("monitor", "health", "sweep_1", "--json").out)
+    (source,) = answered["sources"]
+    assert (source["id"], source["health"], source["facts"]) == ("local:local", "disabled", facts)
+    assert source["since"] == source["facts_at"] == measured_at
+    assert type_hsm("monitor", "health", "sweep_1", "--watch").code == 0, "it is over, and so is the watching"
+
+
 def test_tasks_that_are_not_there_are_not_found(type_hsm: Type, finished: RecordedSweep) -> None:
     """A number beyond the sweep exits 3, a word that names no task 2; both say what there is."""
     for command in ("logs", "explain"):

@@ -8,12 +8,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsm_core.contract import Assignment, Attempt, Capabilities, SourceView, TaskState
-from hsm_core.engine.events import Event
-from hsm_core.engine.instructions import Finish
+from hsm_core.contract import (
+    Acceptance,
+    Assignment,
+    Attempt,
+    Capabilities,
+    Health,
+    HealthReport,
+    Observation,
+    ObservationKind,
+    SourceView,
+    SubmitResult,
+    TaskAnswer,
+    TaskState,
+)
+from hsm_core.engine.engine import Cancel, Engine, Finish, Submit
+from hsm_core.engine.events import Event, make
+from hsm_core.engine.reduce import reduce, replay
 from hsm_core.engine.state import SweepState, validate
 from hsm_core.forecast.virtual import Clock, Fate, Ledger, VirtualSource
 from hsm_core.testing.virtual_sweep import VirtualSweep
+
+NOW = 1e9
 
 
 class InTurn:
@@ -60,6 +76,12 @@ class World:
     def events(self, name: str) -> List[Event]:
         """The journal's events of one name."""
         return [event for event in self.journal if event["e"] == name]
+
+
+def engine_of(total: int) -> Engine:
+    """An engine that no source has joined."""
+    created = make("created", NOW, sweep_id="s", uid="u", total=total)
+    return Engine(replay([created, make("opened", NOW, epoch=1)]), InTurn())
 
 
 def test_failing_alike_holds_a_sweep_that_once_went_well() -> None:
@@ -139,6 +161,40 @@ def test_where_everything_fails_and_nothing_does_elsewhere_little_is_lost() -> N
     assert 6 <= world.ran("k:bad") <= 12
     waits = [event["until"] - event["t"] for event in world.events("barred")]
     assert waits == [60.0 * 2**number for number in range(len(waits))]
+
+
+def test_what_waits_at_a_barred_source_goes_elsewhere_at_once() -> None:
+    """Tasks that were given to it ahead are taken back; those that run there go on."""
+    engine = engine_of(4)
+    engine.join("k:bad", Capabilities(2, None, shares_files=True), 4, NOW)
+    (submit,) = [one for one in engine.step(NOW)[1] if isinstance(one, Submit)]
+    answers = [TaskAnswer(attempt, Acceptance.ACCEPTED, {}) for attempt in submit.attempts]
+    engine.answered(submit.source, submit.token, submit.attempts, SubmitResult(answers), NOW)
+    engine.observe("k:bad", [Observation((0, 1), ObservationKind.STARTED, {})], NOW)
+    engine.join("k:good", Capabilities(4, 0, shares_files=True), 4, NOW)
+    reduce(engine.state, make("barred", NOW, source="k:bad", reason="by test", until=NOW + 60.0))
+    (cancel,) = engine.step(NOW)[1]
+    assert isinstance(cancel, Cancel)
+    assert set(cancel.handles) == {(1, 1), (2, 1), (3, 1)}
+    engine.observe("k:bad", [Observation((index, 1), ObservationKind.WITHDRAWN) for index in (1, 2, 3)], NOW)
+    (again,) = engine.step(NOW)[1]
+    assert isinstance(again, Submit)
+    assert (again.source, len(again.attempts)) == ("k:good", 3)
+
+
+def test_what_a_source_says_of_its_machine_decides_nothing() -> None:
+    """Facts are journalled as they are; health and its age change only when the health does."""
+    engine = engine_of(1)
+    engine.join("k:a", Capabilities(1, shares_files=True), 1, NOW)
+    well = HealthReport(Health.HEALTHY, facts={"disk_free_mb": 7})
+    assert [event["e"] for event in engine.reported("k:a", well, NOW + 60.0)] == ["measured"]
+    known = engine.state.sources["k:a"]
+    assert (known.facts, known.facts_at, known.since) == ({"disk_free_mb": 7}, NOW + 60.0, NOW)
+    full = HealthReport(Health.DEGRADED, "disk full", {"disk_free_mb": 0})
+    assert [event["e"] for event in engine.reported("k:a", full, NOW + 120.0)] == ["measured", "source"]
+    assert (known.health, known.since) == ("degraded", NOW + 120.0)
+    assert [event["e"] for event in engine.reported("k:a", full, NOW + 180.0)] == ["measured"]
+    assert known.since == NOW + 120.0
 
 
 def test_a_bad_source_that_has_been_mended_works_again() -> None:

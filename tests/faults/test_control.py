@@ -239,6 +239,25 @@ def test_other_sources_finish_what_one_began(busy: Any) -> None:
     assert sum(ended.values()) == 6
 
 
+# --- health
+
+
+def test_sources_are_asked_how_they_are(busy: Any) -> None:
+    """At every `health_check_interval` the runner tells of its machine; `monitor health` and the log show it."""
+    busy.hsm("cancel", "s")
+    busy.end(busy.controller)
+    busy.configure(env={"PAUSE": "300"}, health_check_interval=0.1)
+    again = busy.start("run", "--sweep-id", "h", "--sources", "local:1", "--max-tasks", "1")
+    busy.until(lambda: busy.layout("h").summary.exists() and busy.facts("h")["sources"][0]["facts"])
+    (source,) = json.loads(busy.hsm("monitor", "health", "h", "--json")[1])["sources"]
+    assert source["health"] == "healthy"
+    assert source["facts"]["disk_free_mb"] >= 0
+    assert abs(source["facts"]["clock_skew_s"]) < 5.0
+    busy.until(lambda: "disk_free_mb" in busy.layout("h").health_log.read_text())
+    assert busy.hsm("cancel", "h")[0] == 0
+    busy.end(again)
+
+
 # --- pausing
 
 

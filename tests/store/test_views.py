@@ -53,6 +53,7 @@ def eventful(project: Path) -> RecordedSweep:
         make("observed", sweep.now, task=(5, 1), kind="held", reason="JobHeldAdmin"),
         make("source", sweep.now, source="ssh:big", health="degraded", reason="slow\nanswers"),
         make("note", sweep.now, text="the disk is nearly full", source="ssh:big"),
+        make("measured", sweep.now, source="ssh:big", facts={"load_1m": 0.5}),
         make("barred", sweep.now, source="ssh:big", reason="all fail there", until=sweep.now + 60.0),
         make("held", sweep.now, reason="all fail"),
         make("released", sweep.now, reason="a person"),

@@ -254,6 +254,10 @@ class Narrator:
         text = event["health"] + (f": {reason}" if reason else "")
         self._of(self._source(event["source"]), now, text, self._sweep, self._health)
 
+    def _measured(self, event: Event, now: str) -> None:
+        facts = ", ".join(f"{name} {value}" for name, value in event["facts"].items())
+        self._say(f"{now} [{self._source(event['source']).name}] {one_line(facts)}\n", (self._health,))
+
     def _barred(self, event: Event, now: str) -> None:
         until = event.get("until")
         when = "" if until is None else f"; it is tried again in {span(until - event['t'])}"
@@ -300,6 +304,7 @@ _TELLERS: Dict[str, Callable[[Narrator, Event, str], None]] = {
     "cancelling": Narrator._cancelling,
     "restored": Narrator._restored,
     "source": Narrator._source_health,
+    "measured": Narrator._measured,
     "barred": Narrator._barred,
     "held": Narrator._held,
     "released": Narrator._released,
