@@ -12,9 +12,11 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from ..contract import Attempt
+from .durable import start_writing
 
 __all__ = ["Arrivals", "Arrived", "BrokenStream", "Word"]
 
@@ -338,6 +340,10 @@ class Arrivals:
             if file.digest.hexdigest() == digest:
                 os.fchmod(file.fd, file.mode)
                 os.utime(file.fd, ns=(file.mtime, file.mtime))
+                if file.mode & stat.S_IRUSR:
+                    start_writing(file.fd)
+                else:
+                    os.fsync(file.fd)  # nobody can open it later to wait for it
                 return
         finally:
             os.close(file.fd)

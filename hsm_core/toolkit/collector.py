@@ -1,8 +1,8 @@
 """Brings the files of ended tasks home from a host: as one stream, in portions, and none twice.
 
-An attempt arrives in a folder of its own, `.hsm/incoming/SOURCE/INDEX.ATTEMPT`, is moved to its place when it is whole,
-its record last, and only then the host hears that it may let go of its copy. Whatever cuts this off, the next stream
-goes on there.
+An attempt arrives in a folder of its own, `.hsm/incoming/SOURCE/INDEX.ATTEMPT`, is moved to its place when it is whole
+and the disk has it, its record last, and only then the host hears that it may let go of its copy. Whatever cuts this
+off, the next stream goes on there.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ..config.units import parse_memory
 from ..contract import Attempt, Channel, SourceSpec
 from ..runner import runner as base
 from .arrivals import Arrivals, Arrived, BrokenStream, Word
+from .durable import sync_entries, sync_tree
 from .inflow import Inflow
 from .scratch import Scratch
 
@@ -25,6 +26,8 @@ __all__ = ["Collector", "most_of"]
 
 _PORTION_S = 0.5
 """How long one call goes on at most: the source has other things to do."""
+_LULL_S = 0.05
+"""What has arrived waits so long for more, to be put in its place together."""
 _SILENCE_S = 60.0
 """So long a host may send nothing."""
 _WHOLE = ".whole"
@@ -62,6 +65,9 @@ class Collector:
             try:
                 self._go_on([attempt for attempt in attempts if attempt not in self._home], into)
             except OSError as error:
+                if self._stream is not None:
+                    with contextlib.suppress(OSError):  # what broke may be the link, and what arrived before is whole
+                        self._home.update(self._stream.settle())
                 self.close()
                 if not self._home.intersection(attempts):
                     raise
@@ -83,6 +89,7 @@ class Collector:
         deadline = self._clock() + _PORTION_S
         while not stream.done and self._clock() < deadline:
             self._home.update(stream.go_on(max(0.0, deadline - self._clock())))
+        self._home.update(stream.settle())
         if stream.done:
             self.close()
             if stream.damaged:
@@ -101,11 +108,13 @@ class _Stream:
         self._incoming = os.path.join(into, ".hsm", "incoming", scratch.key)
         self.done = False
         self.damaged = 0
+        self._arrived: List[Arrived] = []
         os.makedirs(self._incoming, exist_ok=True)
         self._finish_moves()
         nonce = secrets.token_hex(8)
         home = [attempt for attempt in wanted if self._is_home(attempt)]
         coming = [attempt for attempt in wanted if attempt not in set(home)]
+        self._sync_entries(home)  # a process that was killed may not have waited for the disk
         self._arrivals = Arrivals(self._incoming, nonce, wanted, cap)
         self._heard_at = clock()
         self._channel: Channel = scratch.start("pack.py", "send", log="pack.log")
@@ -133,7 +142,9 @@ class _Stream:
         :raises OSError: the stream is over before its end.
         """
         home, self._ready = self._ready, []
-        data = self._inflow.take(timeout_s)
+        data = self._inflow.take(min(timeout_s, _LULL_S) if self._arrived else timeout_s)
+        if data is None and self._arrived:
+            return home + self.settle()
         if data is None:
             if self._clock() - self._heard_at > _SILENCE_S:
                 raise TimeoutError(f"{self._scratch.host.name} has sent nothing for {_SILENCE_S:.0f} s")
@@ -144,15 +155,28 @@ class _Stream:
         words: Dict[str, List[Attempt]] = {}
         for news in self._arrivals.feed(data):
             if isinstance(news, Arrived):
-                word = self._receive(news)
-                words.setdefault(word, []).append(news.attempt)
-                if word == "keep":
-                    home.append(news.attempt)
+                self._arrived.append(news)
             elif isinstance(news, Word):
                 self._heed(news, words, home)
         if words:
             self._say(words)
         return home
+
+    def settle(self) -> List[Attempt]:
+        """Put what has arrived in its place for good, and tell the host; the attempts that are home by that alone.
+
+        :raises OSError: it cannot be put there, or the host cannot be told; what was not, comes again.
+        """
+        arrived, self._arrived = self._arrived, []
+        words: Dict[str, List[Attempt]] = {}
+        for one in arrived:
+            sync_tree(one.path)
+        for one in arrived:
+            words.setdefault(self._receive(one), []).append(one.attempt)
+        self._sync_entries([one.attempt for one in arrived])
+        if words:
+            self._say(words)
+        return words.get("keep", [])
 
     def close(self) -> None:
         """Let go of it."""
@@ -200,6 +224,9 @@ class _Stream:
                 f"{name}: the rest is home; it all stays in {self._scratch.sweep_dir}/tasks/{name}"
             )
         return "keep" if self._scratch.keeps or not arrived.whole else "home"
+
+    def _sync_entries(self, attempts: List[Attempt]) -> None:
+        sync_entries(os.path.join(self._into, "tasks"), {self._folder(attempt) for attempt in attempts})
 
     def _folder(self, attempt: Attempt) -> str:
         return os.path.join(self._into, "tasks", self._scratch.opened.task_name(attempt[0]))

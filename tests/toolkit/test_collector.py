@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -140,6 +141,43 @@ def test_names_and_values_of_any_kind_cross_unharmed(way: Way) -> None:
         del home["status.yaml"]
         assert home == files
     assert way.said == []
+
+
+def test_the_host_keeps_its_copy_until_the_disk_here_has_ours(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file and every folder has been waited for when the first copy over there goes."""
+    there = [way.task(index, {"results/x/model": b"m" * 100_000, "a": b""}) / "a" for index in range(3)]
+    waited: Set[int] = set()
+    sync = os.fsync
+
+    def fsync(fd: int) -> None:
+        assert all(path.exists() for path in there), "it went before"
+        waited.add(os.fstat(fd).st_ino)
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    way.collect((0, 1), (1, 1), (2, 1))
+    assert not any(path.exists() for path in there)
+    tasks = way.here / "tasks"
+    assert {path.stat().st_ino for path in [tasks, *tasks.rglob("*")]} <= waited
+
+
+def test_a_disk_that_cannot_take_a_file(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It fails once, and would then say that all is well: the file comes again."""
+    folder = way.task(0, {"results/model": b"m" * 100_000})
+    sync, failures = os.fsync, [OSError(errno.EIO, "Input/output error")]
+
+    def fsync(fd: int) -> None:
+        if failures and stat.S_ISREG(os.fstat(fd).st_mode):
+            raise failures.pop()
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="Input/output error"):
+        way.collect((0, 1))
+    assert (folder / "results" / "model").exists()
+    assert not (way.here / "tasks" / "task_001").exists()
+    way.collect((0, 1))
+    assert way.home(0)["results/model"] == b"m" * 100_000
 
 
 def test_the_oldest_python_sends_it_all(make: Callable[..., Way]) -> None:
