@@ -129,8 +129,9 @@ def test_a_locked_key(own_server, reach):
     assert "secret" not in str(caught.value)
 
 
-def test_an_agent(own_server, reach, tmp_path):
-    """A locked key is used through the agent that holds it."""
+@pytest.mark.parametrize("beside", [True, False])
+def test_an_agent(own_server, reach, tmp_path, beside):
+    """A locked key is used through the agent that holds it, also when no public key lies beside it."""
     address = str(tmp_path / "agent")
     if len(address) > 100:
         address = str(own_server.folder / "agent")
@@ -145,6 +146,9 @@ def test_an_agent(own_server, reach, tmp_path):
         )
         path = str(own_server.key_file)
         subprocess.run(["ssh-keygen", "-q", "-p", "-N", "secret", "-f", path], check=True, capture_output=True)
+        if not beside:
+            os.unlink(f"{path}.pub")
+        # With IdentitiesOnly the agent's key counts only where it is known to be this file's.
         assert reach(f"IdentityAgent {address}") == b"well\n"
     finally:
         agent.kill()

@@ -19,6 +19,8 @@ __all__ = ["Offer", "offers", "opened_agent"]
 
 _AGENT_S = 20.0
 _TRIES = 3
+_MAGIC = b"openssh-key-v1\0"
+_LONGEST_KEY = 1 << 16
 
 _unlocked: Dict[Tuple[str, int], paramiko.PKey] = {}
 """Keys whose passphrase was given, by path and time of change: a reconnection does not ask again."""
@@ -102,13 +104,29 @@ def _loaded(key: paramiko.PKey) -> paramiko.PKey:
 
 
 def _public(path: str) -> bytes:
-    """The public half of a key file, from the file beside it; empty when there is none."""
+    """The public half of a key file, from the file beside it or its own open part; empty when neither has it."""
     try:
         with open(path if path.endswith(".pub") else f"{path}.pub", encoding="ascii") as file:
             _, data = file.read().split()[:2]
         return base64.b64decode(data, validate=True)
     except (OSError, ValueError):
+        return _open_part(path)
+
+
+def _open_part(path: str) -> bytes:
+    """The public half in a private key as OpenSSH writes it, which no passphrase hides; empty in any other file."""
+    try:
+        with open(path, encoding="ascii") as file:
+            first, *lines = file.read(_LONGEST_KEY).split()
+        data = base64.b64decode("".join(lines).partition("KEY-----")[2].partition("-----END")[0], validate=True)
+    except (OSError, ValueError):
         return b""
+    if first != "-----BEGIN" or not data.startswith(_MAGIC):
+        return b""
+    message = paramiko.Message(data[len(_MAGIC) :])
+    for _ in ("cipher", "derivation", "its options"):
+        message.get_string()
+    return message.get_string() if message.get_int() == 1 else b""
 
 
 def _read(path: str, passphrase: Optional[str]) -> paramiko.PKey:
