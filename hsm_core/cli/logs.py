@@ -27,6 +27,8 @@ __all__ = ["logs"]
 _FOLLOW_EVERY_S = 0.2
 _FAR_EVERY_S = 1.0
 _PATIENCE_S = 5.0
+_RARELY = 10.0
+"""Looking for a task that has not begun takes a tenth of the time at the most, for it reads the journal."""
 _PIECE = 1 << 20
 _BLOCK = 1 << 16
 _FILES = ("stdout", "stderr")
@@ -43,24 +45,28 @@ def logs(words: Tuple[str, ...], follow: bool, streams: Optional[str], attempt: 
     layout, task = sweep_and_task(words)
     name = _task_name(layout, task)
     printer = _Printer(layout, name, _FILES if streams is None else (streams,))
-    far = _look_out(layout, name) if attempt is None else None
-    if far is not None:
-        with contextlib.closing(far):
-            if not _print_from_afar(far, printer, follow, lambda: _is_home(layout, name, far.attempt)):
-                printer.complain_if_nothing()
-                return
-    printer.read_here(attempt)
-    if not follow:
-        printer.print_new()
-        printer.complain_if_nothing()
-        return
     while True:
-        over = printer.is_over()  # asked before reading, so that nothing written before the end is missed
+        began = time.monotonic()
+        far = _look_out(layout, name) if attempt is None else None
+        pause_s = max(_FAR_EVERY_S, _RARELY * (time.monotonic() - began))
+        if far is not None and not _print_from_afar(far, printer, follow, layout):
+            break
+        printer.read_here(attempt)
+        if not follow or not _follow_here(printer, pause_s):
+            break
+    printer.print_new()
+    printer.complain_if_nothing()
+
+
+def _follow_here(printer: _Printer, patience_s: float) -> bool:
+    """Print what is added here until the task has ended; True when it has not begun here by then, and may elsewhere."""
+    look_again = time.monotonic() + patience_s
+    while not printer.is_over():  # asked before what is left is read, so that nothing written before the end is missed
         printer.print_new()
-        if over:
-            printer.complain_if_nothing()
-            return
+        if time.monotonic() > look_again and not printer.has_begun():
+            return True
         time.sleep(_FOLLOW_EVERY_S)
+    return False
 
 
 def _look_out(layout: SweepLayout, name: str) -> Optional[Lookout]:
@@ -77,8 +83,13 @@ def _look_out(layout: SweepLayout, name: str) -> Optional[Lookout]:
         raise NoSourceError(f"{name} is on a machine that cannot be reached: {error}") from error
 
 
-def _print_from_afar(far: Lookout, printer: _Printer, follow: bool, is_home: Callable[[], bool]) -> bool:
+def _print_from_afar(far: Lookout, printer: _Printer, follow: bool, layout: SweepLayout) -> bool:
     """Print what is there; whether the rest is here: the task has ended, and its files have left that machine."""
+    with contextlib.closing(far):
+        return _copy_from_afar(far, printer, follow, lambda: _is_home(layout, printer.name, far.attempt))
+
+
+def _copy_from_afar(far: Lookout, printer: _Printer, follow: bool, is_home: Callable[[], bool]) -> bool:
     while True:
         try:
             seen = far.read_on(printer.offsets(), _PIECE)
@@ -119,7 +130,7 @@ class _Printer:
 
     def __init__(self, layout: SweepLayout, name: str, streams: Tuple[str, ...]) -> None:
         self._layout = layout
-        self._name = name
+        self.name = name
         self._streams = streams
         self._offsets: Dict[str, int] = {}
         self._headed = ""
@@ -131,7 +142,7 @@ class _Printer:
 
     def _find_folder(self, attempt: Optional[int]) -> Path:
         """Where the attempt's files are: in the task's folder those of the newest, the others in attempts/N."""
-        folder = self._layout.task_dir(self._name)
+        folder = self._layout.task_dir(self.name)
         if attempt is None:
             return folder
         archived = folder / "attempts" / str(attempt)
@@ -141,8 +152,8 @@ class _Printer:
         if attempt == newest:
             return folder
         raise NotFoundError(
-            f"{self._name} has no attempt {attempt}; the newest is {newest}",
-            f"see: hsm explain {self._layout.sweep_id} {self._name}",
+            f"{self.name} has no attempt {attempt}; the newest is {newest}",
+            f"see: hsm explain {self._layout.sweep_id} {self.name}",
         )
 
     def offsets(self) -> Dict[str, int]:
@@ -186,19 +197,26 @@ class _Printer:
         # Bytes as they are: what a program prints need not be text.
         sys.stdout.buffer.write(data)
 
+    def has_begun(self) -> bool:
+        """Whether the attempt runs, or ran, here."""
+        return bool(self._status())
+
     def is_over(self) -> bool:
         """Whether nothing more can come: the attempt has ended, or nobody is left to run it."""
-        status = read_status(str(self._folder / "status.yaml"))
+        status = self._status()
         if status.get("state") not in (None, "running"):
             return True
         return not status and holder(self._layout) is None
+
+    def _status(self) -> Mapping[str, object]:
+        return read_status(str(self._folder / "status.yaml"))
 
     def complain_if_nothing(self) -> None:
         """An empty answer needs a word: it printed nothing, or it never ran. :raises NotFoundError: it never ran."""
         if not self._offsets:
             raise NotFoundError(
-                f"{self._name} has printed nothing: it has not started",
-                f"see: hsm explain {self._layout.sweep_id} {self._name}",
+                f"{self.name} has printed nothing: it has not started",
+                f"see: hsm explain {self._layout.sweep_id} {self.name}",
             )
         if not any(self._offsets.values()):
-            click.echo(f"{self._name} has printed nothing so far.", err=True)
+            click.echo(f"{self.name} has printed nothing so far.", err=True)

@@ -267,6 +267,22 @@ def test_a_disk_that_is_full_over_there(make: Callable[..., Yard]) -> None:
         assert left(server) == []
 
 
+def test_a_task_that_waits_is_followed_to_where_it_runs(make: Callable[..., Yard], own_server: SshServer) -> None:
+    """Who follows it before it begins sees its output while it runs over there."""
+    yard = make(own_server, total=2, PAUSE="4")
+    process = yard.start("run", "--sources", "server1:1", "--sweep-id", "s")
+    yard.until(yard.ledger)
+    (_, first, *_), *_ = yard.ledger()
+    second = 1 - int(first)
+    follower = yard.start("logs", "s", str(second + 1), "--follow")
+    yard.until(lambda: f"out {second}\n" in (yard.root / "log.1").read_text())
+    assert ["end", str(second)] not in [entry[:2] for entry in yard.ledger()], "it came with its files"
+    assert yard.end(process)[0] == 0
+    code, said = yard.end(follower)
+    assert code == 0, said
+    assert "has not started" not in said
+
+
 def test_logs_of_a_task_over_there_are_followed(make: Callable[..., Yard], own_server: SshServer) -> None:
     """While it runs its output is read where it is; when it is home, here."""
     yard = make(own_server, total=1, PAUSE="6")
