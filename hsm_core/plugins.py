@@ -296,7 +296,9 @@ def _forget(registry: Dict[str, _Record], names: List[str]) -> None:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    # What we raise ourselves is a sentence; of anything else its kind is half of the message.
+    words = error.message if isinstance(error, HsmError) else f"{type(error).__name__}: {error}"
+    return " ".join(words.split())
 
 
 def _check_version(api: Tuple[int, int]) -> None:

@@ -27,7 +27,11 @@ def cancel(sweep_id: str, tasks: Tuple[str, ...]) -> None:
         return
     after = fulfil(sweep, "cancel", tasks=indices)
     if after is None:
-        what = f"{len(indices)} tasks of {sweep.id}" if indices is not None else sweep.id
+        what = (
+            f"{len(indices)} {'task' if len(indices) == 1 else 'tasks'} of {sweep.id}"
+            if indices is not None
+            else sweep.id
+        )
         click.echo(f"Cancelling {what}; see: hsm status {sweep.id}")
     else:
         click.echo(f"{sweep.id}: {after.sweep_state()}; {after.in_flight} tasks still under way.")

@@ -62,7 +62,8 @@ class _Display:
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
-        self._live = sys.stderr.isatty() and not quiet
+        # Where only one of the two is a terminal, lines of the other would come in between.
+        self._live = sys.stderr.isatty() and sys.stdout.isatty() and not quiet
         self._waiting: Optional[str] = None
 
     def head(self, spec: SourceSpec) -> None:

@@ -123,7 +123,14 @@ def _resolve(request: SourceRequest, config: LoadedConfig, plugins: Plugins) -> 
             shared = config.config.shared.get(request.word, {})
             spec = SourceSpec(request.word, request.name or request.word, options=shared)
     else:
-        plugins.source_type(request.word)  # raises, saying what to install
+        try:
+            plugins.source_type(request.word)  # raises, saying what to install
+        except NoSourceError as error:
+            if request.name is None and (error.hint or "").startswith("pip install"):
+                # A bare word may be a machine's name as well.
+                machine = f"a machine or cluster is KIND:{request.word}, or a name under `sources:` in hsm_config.yaml"
+                raise NoSourceError(error.message, f"{error.hint}, if it is a kind; {machine}") from None
+            raise
         raise AssertionError("a kind is either installed or an error")
     return spec if request.slots is None else dataclasses.replace(spec, slots=request.slots)
 

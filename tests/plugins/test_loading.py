@@ -178,6 +178,14 @@ def test_discovery_survives_a_failing_plugin(install: Install) -> None:
     assert [error for error in errors if error.startswith("two")] == ["two: OSError: squeue: not found"]
 
 
+def test_what_a_plugin_says_of_a_search_in_our_words_is_said_as_it_is(install: Install) -> None:
+    """An error that is written for a person is shown without the name of its class."""
+    finds = "\n@hookimpl\ndef hsm_discover_sources():\n    from hsm_core.errors import NoSourceError\n"
+    install("one", GOOD.format(kind="alpha") + finds + "    raise NoSourceError('its server is down')\n")
+    _, errors = plugins.load().discover(DiscoverRequest("/project"))
+    assert [error for error in errors if error.startswith("one")] == ["one: its server is down"]
+
+
 def test_metrics_are_merged_and_failures_add_nothing(install: Install) -> None:
     """Metrics of several plugins are merged; one that raises adds nothing."""
     gives = "from hsm_core.hookspecs import hookimpl\n@hookimpl\ndef hsm_extract_metrics({}):\n    {}\n"

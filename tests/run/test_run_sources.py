@@ -137,6 +137,14 @@ def test_a_kind_that_is_not_installed_says_what_to_install(tmp_path: Path) -> No
     assert caught.value.hint == "pip install hsm-moab"
 
 
+def test_a_bare_word_may_be_meant_for_a_machine(tmp_path: Path) -> None:
+    """A word that is no kind and no configured name is answered with how machines are written."""
+    with pytest.raises(NoSourceError, match="no source kind 'server1'") as caught:
+        resolve("server1", project(tmp_path))
+    assert "KIND:server1" in caught.value.hint
+    assert "pip install hsm-server1" in caught.value.hint
+
+
 def test_hpc_is_the_one_batch_source_there_is(tmp_path: Path) -> None:
     """Discovered or configured, of whatever batch kind."""
     found = SourceSpec("slurm", "cluster")
