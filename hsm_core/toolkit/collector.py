@@ -18,7 +18,7 @@ from ..config.units import parse_memory
 from ..contract import Attempt, Channel, SourceSpec
 from ..runner import runner as base
 from .arrivals import Arrivals, Arrived, BrokenStream, Word
-from .durable import sync_entries, sync_tree
+from .durable import sync_entries, sync_trees
 from .inflow import Inflow
 from .scratch import Scratch
 
@@ -169,8 +169,7 @@ class _Stream:
         """
         arrived, self._arrived = self._arrived, []
         words: Dict[str, List[Attempt]] = {}
-        for one in arrived:
-            sync_tree(one.path)
+        sync_trees([one.path for one in arrived])
         for one in arrived:
             words.setdefault(self._receive(one), []).append(one.attempt)
         self._sync_entries([one.attempt for one in arrived])

@@ -17,6 +17,7 @@ from hsm_core.contract import Attempt, SourceContext, SourceSpec
 from hsm_core.runner.runner import read_status
 from hsm_core.testing.distant_host import DistantHost
 from hsm_core.testing.pythons import interpreter
+from hsm_core.toolkit import durable
 from hsm_core.toolkit.collector import Collector, move_home
 from hsm_core.toolkit.inflow import Inflow
 from hsm_core.toolkit.scratch import Scratch
@@ -159,6 +160,23 @@ def test_the_host_keeps_its_copy_until_the_disk_here_has_ours(way: Way, monkeypa
     assert not any(path.exists() for path in there)
     tasks = way.here / "tasks"
     assert {path.stat().st_ino for path in [tasks, *tasks.rglob("*")]} <= waited
+
+
+def test_many_files_are_waited_for_at_once(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once before they are moved, once after; and the host still has them each time."""
+    folder = way.task(0, {f"results/{number}": b"1" for number in range(100)})
+    there: List[bool] = []
+    ask = durable._sync_file_system
+
+    def sync(path: str) -> bool:
+        there.append((folder / "results" / "99").exists())
+        return ask(path)
+
+    monkeypatch.setattr(durable, "_sync_file_system", sync)
+    monkeypatch.setattr(durable, "_FEW", 0)
+    way.collect((0, 1))
+    assert there == [True, True]
+    assert not (folder / "results").exists()
 
 
 def test_a_disk_that_cannot_take_a_file(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
