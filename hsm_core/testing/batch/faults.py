@@ -1,10 +1,7 @@
-"""Commands that fail, hang and lie, and controllers that die: no task is lost, none runs twice, nothing is made up."""
+"""Commands that fail, hang and lie: no task is lost, none runs twice, nothing is made up."""
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import subprocess
 import time
 
 import pytest
@@ -12,9 +9,6 @@ import pytest
 from .site import BatchSite
 
 __all__ = ["FaultsOfACluster"]
-
-_KILL = "kill -KILL $(ps -o ppid= -p $$)"
-"""`kill -9` of the controller, by a command that it runs."""
 
 
 class FaultsOfACluster:
@@ -125,55 +119,6 @@ class FaultsOfACluster:
         site.mend()
         assert site.end(process)[0] == 0, site.said(process)
         site.check()
-
-    # --- controllers
-
-    @pytest.mark.parametrize("when", ["before", "during", "after"])
-    def test_kill_9_around_the_submission(self, site: BatchSite, when: str) -> None:
-        """Killed before it submits, while that was taken and not yet answered, or right after: another one finishes."""
-        site.declare(8)
-        site.behave("sleep 1")
-        site.break_command(
-            site.cluster.commands[0],
-            {
-                "before": f"{_KILL}; exit 1",
-                "during": f'real "$@" >/dev/null; {_KILL}; exit 0',
-                "after": f'real "$@"; ( sleep 0.2; {_KILL} ) & exit 0',
-            }[when],
-        )
-        process = site.begin()
-        process.wait(60)
-        assert process.returncode == -signal.SIGKILL, site.said(process)
-        site.complete()
-        site.check()
-
-    def test_kill_9_at_random(self, site: BatchSite) -> None:
-        """Killed again and again while a sweep runs, and nothing is lost or doubled."""
-        site.declare(30)
-        site.behave("sleep 0.$n")
-        sources = "here:8"
-        process = site.begin(sources)
-        for pause in (0.3, 0.6, 1.1, 0.9, 1.7, 0.5, 2.3):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(pause)
-            site.kill(process)
-            begun = (site.layout.private / "settings.json").exists()
-            process = site.start("complete", "s") if begun else site.begin(sources)
-        code, said = site.end(process)
-        assert code == 0, said
-        site.check()
-
-    def test_leaving_and_coming_back(self, site: BatchSite) -> None:
-        """A controller may be killed; what it submitted runs on, and is adopted with its results."""
-        site.declare(6)
-        site.behave("sleep 3")
-        process = site.begin()
-        site.began(6)
-        site.kill(process)
-        site.until(lambda: not site.cluster.jobs(), "the queue is empty")
-        site.complete()
-        site.check()
-        assert site.submitted() == 1
 
     # --- the cluster
 

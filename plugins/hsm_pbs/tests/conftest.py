@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from typing import ClassVar, Iterator, Mapping, Sequence
+from typing import Callable, ClassVar, Iterator, List, Mapping, Sequence
 
 import pytest
 from hsm_pbs.testing.emulator import Emulator
@@ -43,13 +43,17 @@ class Pbs:
         self.emulator = emulator
         if torque:
             self.array_directive = "#PBS -t "
+        self._others = frozenset(self._queued())
 
     def run(self, *argv: str) -> str:
         """A command, without the wrappers of a site."""
         return subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False).stdout
 
     def jobs(self) -> Sequence[str]:
-        """Ids in the queue."""
+        """Ids in the queue, but for what was there before: on a real PBS, jobs of the person who tests."""
+        return [id for id in self._queued() if id not in self._others]
+
+    def _queued(self) -> Sequence[str]:
         return self.run("qselect", "-u", getpass.getuser()).split()
 
     def outsider(self, verb: str, *ids: str) -> None:
@@ -142,16 +146,30 @@ def _whole_sweeps() -> None:
 
 
 @pytest.fixture
-def site(_whole_sweeps: None, cluster: Pbs, tmp_path: Path) -> Iterator[BatchSite]:
-    """A project on the login node."""
-    made = BatchSite(tmp_path / "site", cluster)
-    yield made
-    made.clean()
+def make_sites(
+    _whole_sweeps: None, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Callable[..., List[BatchSite]]]:
+    """Make projects, side by side: `make_sites("cluster", 3)`."""
+    made: List[BatchSite] = []
+
+    def make(cluster: str, count: int = 1) -> List[BatchSite]:
+        on = request.getfixturevalue(cluster)
+        new = [BatchSite(tmp_path / f"site{len(made) + number}", on) for number in range(count)]
+        made.extend(new)
+        return new
+
+    yield make
+    for site in made:
+        site.clean()
 
 
 @pytest.fixture
-def own_site(_whole_sweeps: None, own_cluster: Pbs, tmp_path: Path) -> Iterator[BatchSite]:
+def site(cluster: Pbs, make_sites: Callable[..., List[BatchSite]]) -> BatchSite:
+    """A project on the login node."""
+    return make_sites("cluster")[0]
+
+
+@pytest.fixture
+def own_site(own_cluster: Pbs, make_sites: Callable[..., List[BatchSite]]) -> BatchSite:
     """A project on the login node of the test's own emulator."""
-    made = BatchSite(tmp_path / "site", own_cluster)
-    yield made
-    made.clean()
+    return make_sites("own_cluster")[0]

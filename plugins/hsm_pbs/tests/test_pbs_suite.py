@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hsm_core.testing.batch import FaultsOfACluster, StatesOfJobs, SweepsOnACluster
+from hsm_core.testing.batch import CrashesOfAController, FaultsOfACluster, StatesOfJobs, SweepsOnACluster
 
 
 class TestSweeps(SweepsOnACluster):
@@ -15,3 +15,7 @@ class TestFaults(FaultsOfACluster):
 
 class TestStates(StatesOfJobs):
     """What others do to jobs."""
+
+
+class TestCrashes(CrashesOfAController):
+    """kill -9 of the controller."""

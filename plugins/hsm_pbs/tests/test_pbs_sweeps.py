@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import time
+
+import pytest
+
+_MANY = int(os.environ.get("HSM_PBS_TASKS", "500"))
+"""The emulator needs some minutes for 2,000 on a busy machine."""
+
 
 def test_larger_than_an_array_may_be(own_site):
     """More tasks than one array holds are several, each submitted once; a rest of one is a plain job."""
@@ -69,3 +77,16 @@ def test_qdel_that_takes_its_time(own_site):
     assert code == 1, said
     assert own_site.counts("completed", "cancelled") == (2, 1)
     assert "deleted by" in own_site.record(1)
+
+
+@pytest.mark.slow
+def test_many_tasks(own_site):
+    """More tasks than two arrays hold, all complete, each once; questions do not grow with tasks."""
+    own_site.cluster.emulator.set(max_array_size=_MANY * 9 // 20)
+    own_site.configure(tasks_per_job=1)
+    own_site.declare(_MANY)
+    began = time.monotonic()
+    own_site.run()
+    took = time.monotonic() - began
+    assert own_site.submitted() == 3
+    assert own_site.counted()["qstat"] <= took / 2 + 10, (own_site.counted(), took)

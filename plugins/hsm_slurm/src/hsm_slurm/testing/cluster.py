@@ -208,6 +208,10 @@ class Cluster:
 
     # --- for tests
 
+    def jobs(self) -> Sequence[str]:
+        """Ids in the queue, arrays once."""
+        return self.run("squeue", "--noheader", "--format=%A").split()
+
     def run(self, *argv: str, check: bool = True) -> str:
         """A command that talks to the cluster; what it printed."""
         done = subprocess.run(argv, env={**os.environ, **self.env}, capture_output=True, text=True, check=False)
