@@ -8,7 +8,7 @@ import time
 import pytest
 
 _MANY = int(os.environ.get("HSM_PBS_TASKS", "500"))
-"""The emulator needs some minutes for 2,000 on a busy machine."""
+"""With 2,000 it takes nearly two minutes on a busy machine."""
 
 
 def test_larger_than_an_array_may_be(own_site):

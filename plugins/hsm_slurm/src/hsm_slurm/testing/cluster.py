@@ -210,7 +210,7 @@ class Cluster:
 
     def jobs(self) -> Sequence[str]:
         """Ids in the queue, arrays once."""
-        return self.run("squeue", "--noheader", "--format=%A").split()
+        return sorted(set(self.run("squeue", "--noheader", "--format=%F").split()))
 
     def run(self, *argv: str, check: bool = True) -> str:
         """A command that talks to the cluster; what it printed."""
