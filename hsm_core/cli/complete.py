@@ -64,16 +64,18 @@ def complete(
     from ..api import Conduct, Project, Sweep
     from ..errors import ExitCode
     from ..plugins import load
-    from ..run.sources import parse_sources, resolve_sources
+    from ..run.settings import Settings
+    from ..run.sources import as_configured, parse_sources, resolve_sources
     from .conducting import conduct_here, detach_controller
 
     layout = the_sweep(sweep_id)
     plugins = load()
     sweep = Sweep(layout, plugins)
-    specs = []
+    config = Project(layout.root.parents[2]).config
     if sources is not None:
-        project = Project(layout.root.parents[2])
-        specs = resolve_sources(parse_sources(sources), project.config, plugins)
+        specs = resolve_sources(parse_sources(sources), config, plugins)
+    else:
+        specs = as_configured(Settings.read(layout).sources, config, plugins)
     if strategy is not None:
         plugins.strategy(strategy)
     restore = (*_MISSING, *_BAD) if retry_failed else _MISSING

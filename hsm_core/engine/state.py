@@ -285,12 +285,11 @@ class SweepState:
 
         A controller that was killed could not say so: `running` needs a look at the lease as well.
         """
+        completed = self.counts[TaskState.COMPLETED]
         if self.finished == self.total:
-            if self.counts[TaskState.CANCELLED]:
+            if self.counts[TaskState.CANCELLED] and (self.cancelling or not completed):
                 return "cancelled"
-            if self.counts[TaskState.COMPLETED] < self.total:
-                return "completed_with_failures"
-            return "completed"
+            return "completed" if completed == self.total else "completed_with_failures"
         if self.held is not None:
             return "held"
         if self.paused is not None:

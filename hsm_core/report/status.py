@@ -198,8 +198,10 @@ def next_steps(facts: Facts) -> List[str]:
     sweep_id, state, counts = facts["sweep_id"], facts["state"], facts["counts"]
     steps = []
     if facts["recent_failures"]:
-        task = facts["recent_failures"][-1]["task_id"]
-        steps.append(f"hsm logs {sweep_id} {task}    # what it printed")
+        failure = facts["recent_failures"][-1]
+        # Summaries of sweeps before this fact was kept are of tasks that ran.
+        word, what = ("logs", "what it printed") if failure.get("ran", True) else ("explain", "why it never ran")
+        steps.append(f"hsm {word} {sweep_id} {failure['task_id']}    # {what}")
     if state == "running":
         steps.append(f"hsm monitor watch {sweep_id}    # follow it")
         return steps
@@ -209,6 +211,8 @@ def next_steps(facts: Facts) -> List[str]:
         steps.append(f"hsm complete {sweep_id}    # go on with it")
     elif _failed(facts):
         steps.append(f"hsm complete {sweep_id} --retry-failed    # try again")
+    elif counts["cancelled"]:
+        steps.append(f"hsm complete {sweep_id}    # run what was cancelled")
     if counts["completed"]:
         steps.append(f"hsm export {sweep_id} --format csv    # the results")
     return steps

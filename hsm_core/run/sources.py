@@ -109,6 +109,21 @@ def check_task_options(wanted: Sequence[Mapping[str, Any]], kinds: Sequence[Sour
                 raise ConfigError(f"resources.options: {problem.message}", problem.hint)
 
 
+def as_configured(specs: Sequence[SourceSpec], config: LoadedConfig, plugins: Plugins) -> List[SourceSpec]:
+    """A sweep's own sources with the options that the configuration gives them now; their slots are as asked for then.
+
+    :raises NoSourceError: the kind of one of those is not installed any more.
+    :raises ConfigError: its options are not what its plugin takes.
+    """
+    known = {source.spec().id for source in config.config.sources.values()}
+    return [
+        resolve_sources([SourceRequest(spec.kind, spec.name, spec.slots)], config, plugins)[0]
+        if spec.id in known
+        else spec
+        for spec in specs
+    ]
+
+
 def _resolve(request: SourceRequest, config: LoadedConfig, plugins: Plugins) -> SourceSpec:
     configured = config.config.sources
     if request.word == BATCH:

@@ -113,6 +113,21 @@ def test_cancelled_task_never_waits_again() -> None:
     assert engine.state.state_of(0) is TaskState.CANCELLED
 
 
+def test_a_sweep_is_cancelled_when_it_was_as_a_whole() -> None:
+    """Cancelling single tasks leaves a sweep to its others; where nothing completed, it was cancelled all the same."""
+    engine = engine_of(2, 2)
+    accept(engine, submits(engine.step(NOW)[1])[0])
+    see(engine, (0, 1), ObservationKind.ENDED, {"state": "completed", "exit_code": 0})
+    engine.cancel([1], NOW)
+    see(engine, (1, 1), ObservationKind.ENDED, {"state": "cancelled"})
+    assert engine.state.sweep_state() == "completed_with_failures"
+    engine.cancel(None, NOW)
+    assert engine.state.sweep_state() == "cancelled"
+    engine = engine_of(2, 2)
+    engine.cancel([0, 1], NOW)
+    assert engine.state.sweep_state() == "cancelled"
+
+
 def test_submission_that_always_fails_disables_though_polls_succeed() -> None:
     """Each call has its own troubles: a scheduler that lists jobs but takes none ends the run, and says why."""
     engine, now = engine_of(1, 1), NOW

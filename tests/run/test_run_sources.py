@@ -15,7 +15,7 @@ from hsm_core.contract import SourceSpec, SourceType
 from hsm_core.errors import HsmError, NoSourceError, UsageError
 from hsm_core.hookspecs import hookimpl
 from hsm_core.plugins import Plugins, from_modules
-from hsm_core.run.sources import SourceRequest, parse_sources, resolve_sources
+from hsm_core.run.sources import SourceRequest, as_configured, parse_sources, resolve_sources
 
 
 @pytest.mark.parametrize(
@@ -113,6 +113,13 @@ def test_names_of_the_configuration_bring_their_options(tmp_path: Path) -> None:
     (more,) = resolve("box:7", config)
     assert (more.slots, more.options) == (7, {"speed": 5})
     assert resolve("local:other:3", config) == [SourceSpec("local", "other", 3)]
+
+
+def test_a_sweep_goes_on_with_what_is_configured_now(tmp_path: Path) -> None:
+    """Its own sources have the options of today, and their slots of then; what is not configured is as it was."""
+    config = project(tmp_path, "{box: {kind: local, slots: 2, speed: 5}}")
+    then = [SourceSpec("local", "box", 7, {"speed": 1}), SourceSpec("ssh", "gone", 1, {"host": "h"})]
+    assert as_configured(then, config, plugins()) == [SourceSpec("local", "box", 7, {"speed": 5}), then[1]]
 
 
 def test_options_are_checked_by_their_plugin(tmp_path: Path) -> None:

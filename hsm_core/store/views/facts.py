@@ -92,6 +92,7 @@ def _recent_failures(state: SweepState) -> List[Facts]:
                 "state": verdict_of(record).value,
                 "ended": how_it_ended(record),
                 "signature": signature_of(record),
+                "ran": "exit_code" in record or "signal" in record,
                 "at": event["t"],
                 "again": "again" in event,
             }
