@@ -43,3 +43,21 @@ no_python() {
     say "Install one (Debian, Ubuntu: apt install python3-venv; elsewhere: python.org or conda) and try again."
     exit 1
 }
+
+# Installs the Debian packages $3, as root, where one of the programs $2 is not there; nothing is started, and nothing
+# removed for it. Where that cannot be, it says why not: the tests $1 are then skipped.
+install_debian() (
+    PATH=$PATH:/usr/sbin:/sbin
+    absent=
+    for program in $2; do
+        command -v "$program" >/dev/null || absent="$absent $program"
+    done
+    [ -n "$absent" ] || exit 0
+    skip() { say "SKIPPED: the tests $1: not installed:$absent; $*"; exit 0; }
+    command -v apt-get >/dev/null || skip "there is no apt-get"
+    [ "$(id -u)" = 0 ] || skip "root could install: $3"
+    export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 # in runlevel 1 Debian starts no daemon that it installs
+    # shellcheck disable=SC2086 # words
+    apt-get update -qq && apt-get install -qq -y --no-install-recommends --no-remove $3 >/dev/null ||
+        skip "apt-get could not install them"
+)

@@ -55,7 +55,7 @@ DIALECT = PbsDialect(TORQUE)
 
 
 @pytest.fixture(scope="module")
-def imitation():
+def imitation(tmp_path_factory):
     """A real Slurm, with the commands that its package slurm-wlm-torque has: a function that runs a line of shell."""
     program = shutil.which("qsub", path=os.environ.get("HSM_SLURM_TORQUE") or os.environ["PATH"])
     if program is None or b"sbatch" not in Path(program).read_bytes():
@@ -65,9 +65,10 @@ def imitation():
     with Cluster(nodes=2) as cluster:
         env = {**os.environ, **cluster.env}
         env["PATH"] = f"{Path(program).parent}{os.pathsep}{env['PATH']}"
+        here = tmp_path_factory.mktemp("imitation")  # it leaves its output wherever it is called
 
         def run(argv):
-            done = subprocess.run(list(argv), env=env, capture_output=True, text=True, check=False)
+            done = subprocess.run(list(argv), env=env, cwd=here, capture_output=True, text=True, check=False)
             return Output(done.returncode, done.stdout, done.stderr)
 
         run.env = env
